@@ -59,6 +59,7 @@ closures = st.builds(
     st.frozensets(names, max_size=4),
     st.lists(st.lists(names, max_size=2).map(tuple), max_size=3).map(tuple),
     st.none() | st.integers(0, 2**40),
+    st.lists(st.lists(names, max_size=3).map(tuple), max_size=2).map(tuple),
 )
 CLOSURE = Closure({NormalizedName("six"): ProjectClosure((VersionRule(SpecifierSet(">=1"), 1, clients=0b101),))})
 STORED = StoredClosure(CLOSURE, "by a policy", "of pages", 1_800_000_000)

@@ -57,6 +57,7 @@ class _Document(_Strict):
     proofs: list[_Proof]
     pages: list[str]
     waves: list[list[str]]
+    circles: list[list[str]] = []
     expires_at: int | None
 
 
@@ -92,6 +93,7 @@ def encode_closure(closure: Closure) -> bytes:
         ],
         pages=sorted(closure.pages),
         waves=[list(wave) for wave in closure.waves],
+        circles=[list(circle) for circle in closure.circles],
         expires_at=closure.expires_at,
     )
     return document.model_dump_json().encode("utf-8")
@@ -128,6 +130,7 @@ def decode_closure(document: bytes) -> Closure:
         ),
         pages=frozenset(map(_name, read.pages)),
         waves=tuple(tuple(map(_name, wave)) for wave in read.waves),
+        circles=tuple(tuple(map(_name, circle)) for circle in read.circles),
         expires_at=read.expires_at,
     )
 

@@ -96,6 +96,15 @@ class Demands:
         """All machines."""
         return self._environments.everyone
 
+    def failed(self) -> Iterator[tuple[Project, str, str]]:
+        """Yield what could not be read of projects and releases that nothing demands: version, if any, and reason."""
+        for name, project in sorted((self._glanced | self.projects).items()):
+            if project.error is not None and name not in self.projects:
+                yield project, "", f"its page could not be read: {project.error}"
+            selected = {version for _, version in project.releases()}
+            for version in sorted(project.unread.keys() - selected):
+                yield project, str(version), project.unread[version]
+
     def names(self, machines: int) -> tuple[str, ...]:
         """Return the names of machines."""
         return self._fits.names(machines)
@@ -198,11 +207,17 @@ class Demands:
         if project_policy is None:
             return
         try:
-            page = await self._source.page(project.name)
             published = await self._source.published(project.name)
         except MirrorError as error:
             project.error = str(error)
             return
+        try:
+            page = await self._source.page(project.name)
+        except MirrorError as error:
+            project.error = str(error)
+            if published is None:
+                return
+            page = published.page  # what is here stays, and what that requires
         if page is None:
             return
         project.on_disk = {} if published is None else published.files

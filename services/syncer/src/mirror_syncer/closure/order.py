@@ -34,6 +34,14 @@ def waves(required: Graph) -> tuple[tuple[NormalizedName, ...], ...]:
     return tuple(found)
 
 
+def circles(required: Graph) -> tuple[tuple[NormalizedName, ...], ...]:
+    """Return the projects that require each other, each circle's together."""
+    members: dict[int, list[NormalizedName]] = {}
+    for name, circle in sorted(_Circles(required).number.items()):
+        members.setdefault(circle, []).append(name)
+    return tuple(tuple(names) for names in members.values() if len(names) > 1)
+
+
 class _Circles:
     """
     The strongly connected components of a graph.

@@ -13,7 +13,7 @@ from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
-from mirror_syncer.model.page import File
+from mirror_syncer.model.page import File, names
 
 MAX_TRIES = 20
 """After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
@@ -177,6 +177,14 @@ class Project:
         """Yield the selected releases that have a version, the newest first."""
         found = [(release, release.version) for release in self.selected if release.version is not None]
         yield from sorted(found, key=lambda one: one[1], reverse=True)
+
+    def not_on_disk(self) -> frozenset[Version]:
+        """Return the selected releases with a file that is not published."""
+        return frozenset(
+            version
+            for release, version in self.releases()
+            if not all(names(self.on_disk, file) for file in self.files(release))
+        )
 
     def files(self, release: Release) -> Sequence[File]:
         """Return what is kept of a selected release."""

@@ -1,28 +1,32 @@
 """The resolution: from what ``mirror.toml`` names to the closure, with its proofs and what is unmet."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from itertools import groupby
 
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Source
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.order import waves
+from mirror_syncer.closure.order import circles, waves
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.unmet import UnmetRequirements, Withheld, withheld
+from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
 
 log = structlog.get_logger()
 
+_ABSENT_SECONDS = 86_400
+_MAY_COME = (UnmetReason.NO_PROJECT, UnmetReason.NO_PROOF)  # no sync asks for these pages
 _MAX_WITNESS_ROUNDS = 10
 """A witness may require what needs another one; real sets end in the second round."""
 
 
-async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
+async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collection[NormalizedName] = ()) -> Closure:
     """
     Return the closure of a policy's lines and groups.
 
@@ -30,9 +34,10 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
 
     Args:
         now: seconds since the epoch.
+        lacking: projects with files that could not be downloaded: a release that is not here meets nothing.
     """
     started = time.monotonic()
-    closure, _ = await resolve_with_demands(policy, source=source, now=now)
+    closure, _ = await resolve_with_demands(policy, source=source, now=now, lacking=lacking)
     log.info(
         "dependencies resolved",
         projects=len(closure.projects),
@@ -42,7 +47,9 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
     return closure
 
 
-async def resolve_with_demands(policy: Policy, *, source: Source, now: int) -> tuple[Closure, Demands]:
+async def resolve_with_demands(
+    policy: Policy, *, source: Source, now: int, lacking: Collection[NormalizedName] = ()
+) -> tuple[Closure, Demands]:
     """Return the closure, and the demands that it was made from, which also know each requirement."""
     environments = Environments(policy.rules.machines)
     demands = Demands(policy, source=source, environments=environments, now=now)
@@ -53,8 +60,11 @@ async def resolve_with_demands(policy: Policy, *, source: Source, now: int) -> t
         if not await witnesses.prove(policy.roots):
             break
         await demands.follow()
-    unmet, unpublished = _find_unmet(demands, environments, withhold=policy.dependencies.withhold_unmet)
+    missing = {name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None}
+    withhold = policy.dependencies.withhold_unmet
+    unmet, unpublished = _find_unmet(demands, environments, missing=missing, withhold=withhold)
     requirers = _requirers(demands)
+    graph = _graph(demands, requirers)
     closure = Closure(
         {
             name: replace(_project_closure(demands, project, policy, unpublished), required_by=requirers.get(name, {}))
@@ -63,23 +73,29 @@ async def resolve_with_demands(policy: Policy, *, source: Source, now: int) -> t
         unmet=(*witnesses.refuted, *unmet),
         proofs=tuple(witnesses.proofs),
         pages=frozenset(demands.projects),
-        expires_at=_expiry(demands),
-        waves=waves(_graph(demands, requirers)),
+        expires_at=_expiry(demands, (*witnesses.refuted, *unmet), now=now),
+        waves=waves(graph),
+        circles=circles(graph),
     )
     return closure, demands
 
 
-def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool) -> tuple[list[Unmet], Withheld]:
+def _find_unmet(
+    demands: Demands, environments: Environments, *, missing: Releases, withhold: bool
+) -> tuple[list[Unmet], Releases]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
-    unpublished: Withheld = {}
+    unpublished: Releases = {}
+    causes: dict[tuple[NormalizedName, str, str], list[Unmet]] = {}
     while True:
-        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished).find())
+        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished, missing=missing).find())
+        found_now = groupby(unmet, key=lambda one: (one.project, one.version, one.requirement))
+        causes |= {key: list(entries) for key, entries in found_now if key not in causes}
         found = withheld(unmet) if withhold else {}
         grown = {
             name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}
         }
         if grown == unpublished:
-            return unmet, unpublished
+            return [one for entries in causes.values() for one in entries], unpublished
         unpublished = grown
 
 
@@ -88,7 +104,7 @@ def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
     return [(name, project) for name, project in sorted(demands.projects.items()) if project.candidates is not None]
 
 
-def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: Withheld) -> ProjectClosure:
+def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: Releases) -> ProjectClosure:
     versions = {version for _, version in project.releases()}
     resolved = versions - project.unread.keys() - unpublished.get(project.name, frozenset())
     files = {file.filename: file.size or 0 for release, _ in project.releases() for file in project.files(release)}
@@ -125,6 +141,9 @@ def _graph(
     return graph
 
 
-def _expiry(demands: Demands) -> int | None:
-    times = (project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None)
+def _expiry(demands: Demands, unmet: Iterable[Unmet], *, now: int) -> int | None:
+    """Return when time alone changes the closure; what upstream lacks may be there in a day."""
+    times = [project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None]
+    if any(one.reason in _MAY_COME for one in unmet):
+        times.append(now + _ABSENT_SECONDS)
     return min((time for time in times if time is not None), default=None)

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.pages import PageSource
-from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
+from mirror_syncer.closure.requests import MAX_REQUESTS, OfflineSlots, RequestCounts
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -33,6 +33,7 @@ class ClosureSource:
         force: also ask upstream again for projects that it lacked less than a day ago.
         stores: False: nothing is stored, for a command beside the service.
         refreshed: projects of which upstream's page is requested although one is stored, as a sync does first.
+        offline: ask upstream for nothing; ``counts`` tells what would have been requested, and failed.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class ClosureSource:
         force: bool = False,
         stores: bool = True,
         refreshed: Collection[NormalizedName] = (),
+        offline: bool = False,
     ) -> None:
         self.counts = RequestCounts()
-        slots = asyncio.Semaphore(MAX_REQUESTS)
+        slots = OfflineSlots(self.counts) if offline else asyncio.Semaphore(MAX_REQUESTS)
         self._pages = PageSource(
             catalog=catalog,
             view=view,

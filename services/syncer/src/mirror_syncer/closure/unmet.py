@@ -20,7 +20,7 @@ _REASONS = {
     ProblemKind.BY_URL: UnmetReason.BY_URL,
     ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
 }
-Withheld = Mapping[NormalizedName, frozenset[Version]]
+Releases = Mapping[NormalizedName, frozenset[Version]]
 
 
 class UnmetRequirements:
@@ -29,12 +29,14 @@ class UnmetRequirements:
 
     Args:
         withheld: releases that are not published, so they meet nothing.
+        missing: releases with files that could not be downloaded, so they meet nothing either.
     """
 
-    def __init__(self, demands: Demands, environments: Environments, *, withheld: Withheld) -> None:
+    def __init__(self, demands: Demands, environments: Environments, *, withheld: Releases, missing: Releases) -> None:
         self._demands = demands
         self._environments = environments
         self._withheld = withheld
+        self._missing = missing
         self._meeting: dict[tuple[NormalizedName, str], int] = {}
 
     def find(self) -> Iterator[Unmet]:
@@ -54,6 +56,8 @@ class UnmetRequirements:
                 yield from self._explain(required, missing)
         for _, project in sorted(self._demands.projects.items()):
             yield from self._unknown(project)
+        for project, version, error in self._demands.failed():
+            yield Unmet(project.name, version, "", (), UnmetReason.FAILED, error)
 
     def _clients_that_find(self, required: Required) -> int:
         """Return the clients that can install a selected release which meets a requirement."""
@@ -67,6 +71,8 @@ class UnmetRequirements:
         found = 0
         for release, version in project.releases():
             if version in project.unusable or self._is_withheld(project.name, version):
+                continue
+            if version in self._missing.get(project.name, ()):
                 continue
             if specifier.contains(version, prereleases=True):
                 found |= release.clients | (release.yanked_clients if is_pin(specifier) else 0)
@@ -99,12 +105,25 @@ class UnmetRequirements:
         if project is None or project.candidates is None:
             return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
         specifier = required.need.specifier
+        if (cause := self._why_not_here(name, specifier)) is not None:
+            return cause
         unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
         if unusable is not None:
             tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
             passed = f"installers pass over {name} {unusable} and others that match '{specifier}'".replace(" ''", " it")
             return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
         return project.candidates.why_none(specifier, clients)
+
+    def _why_not_here(self, name: NormalizedName, specifier: SpecifierSet) -> tuple[UnmetReason, str] | None:
+        """Return why a selected release is not published, if one would meet a requirement."""
+        for versions, reason, sentence in (
+            (self._missing.get(name), UnmetReason.FAILED, "could not be downloaded"),
+            (self._withheld.get(name), UnmetReason.NO_RELEASE, "is withheld, since what it requires is not met"),
+        ):
+            matching = [version for version in versions or () if specifier.contains(version, prereleases=True)]
+            if matching:
+                return reason, f"{name} {max(matching)} {sentence}"
+        return None
 
     def _unknown(self, project: Project) -> Iterator[Unmet]:
         """Yield what could not be followed of a project's releases."""

@@ -74,6 +74,8 @@ class Decision:
     """Invalid entries of upstream's page; each counts as a file that failed."""
     waits: bool = False
     """Some of the files that are left out are wanted once the closure has followed what they require."""
+    is_provisional: bool = False
+    """It is to be made again: some files come, or leave, once the sync has published what they, or others, require."""
     left_out: int = 0
     """How many of upstream's files the policy holds, blocks or leaves out, published before or not."""
     expires_at: int | None = None

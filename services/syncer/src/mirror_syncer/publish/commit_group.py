@@ -8,7 +8,7 @@ newest publications. It never leaves a page that names a missing file, or a row 
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mirror_syncer.catalog import Catalog
@@ -46,7 +46,7 @@ class CommitGroup:
         self._generations = generations
         self._catalog = catalog
         self._active_projects = active_projects
-        self._queue: asyncio.Queue[_Entry] = asyncio.Queue(maxsize=4 * _MAX_PUBLICATIONS)
+        self._queue: asyncio.Queue[list[_Entry]] = asyncio.Queue(maxsize=4 * _MAX_PUBLICATIONS)
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
         """
@@ -56,9 +56,15 @@ class CommitGroup:
             A future that ends when the row is committed, or with the error of the disk or the database. After an error
             the page may be visible or not; the next start recovers it by its pending rows.
         """
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Entry(publication, committed))
+        (committed,) = await self.submit_together([publication])
         return committed
+
+    async def submit_together(self, publications: Iterable[Publication]) -> list[asyncio.Future[None]]:
+        """Queue publications that belong into one group, whatever its size; otherwise as ``submit``."""
+        loop = asyncio.get_running_loop()
+        entries = [_Entry(publication, loop.create_future()) for publication in publications]
+        await self._queue.put(entries)
+        return [entry.committed for entry in entries]
 
     async def run(self) -> None:
         """Commit groups until cancelled."""
@@ -98,12 +104,12 @@ class CommitGroup:
         group: list[_Entry] = []
         closes = time.monotonic() + _MAX_COLLECT_SECONDS
         if not visible:
-            group.append(await self._queue.get())
+            group += await self._queue.get()
             closes = time.monotonic() + _MAX_COLLECT_SECONDS
         while len(group) < _MAX_PUBLICATIONS:
             try:
                 patience = min(_IDLE_SECONDS, closes - time.monotonic())
-                group.append(await asyncio.wait_for(self._queue.get(), max(0.0, patience)))
+                group += await asyncio.wait_for(self._queue.get(), max(0.0, patience))
             except TimeoutError:
                 if time.monotonic() >= closes or self._active_projects() <= visible + len(group):
                     break

@@ -25,6 +25,7 @@ from mirror_syncer.model.project import BLOCKED, GONE, UNSELECTED, CatalogUpdate
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.runs.circle import Circle
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.garbage_collection import collect
 from mirror_syncer.runs.queue import Action, QueueClosedError, Task
@@ -94,18 +95,8 @@ class Dispatcher:
     async def _process(self, task: Task, run: ActiveRun) -> None:
         """Process a task; it is done only when its group is committed."""
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
-        started = time.monotonic()
         try:
-            try:
-                outcome = await self._perform(task, run)
-                if outcome is not None and outcome.tally.unusable:
-                    await asyncio.to_thread(self._volume.check_usable)
-                if task.action in _UPSTREAM_ACTIONS and outcome is not None:
-                    await self._record_response(run, outcome, started=started)
-                committed = None if outcome is None else await self._context.commit_group.submit(outcome.publication)
-            finally:
-                self._active -= 1
-                await self._queue.wake()
+            outcome, committed = await self._perform_and_submit(task, run)
             if committed is not None and (processing := asyncio.current_task()):
                 self._committing.add(processing)
                 processing.add_done_callback(self._committing.discard)
@@ -128,6 +119,35 @@ class Dispatcher:
             run.progress.counts.projects_done += 1
         await self._queue.done(task)
         run.progress.finish_tasks()
+
+    async def _perform_and_submit(
+        self, task: Task, run: ActiveRun
+    ) -> tuple[Outcome | None, asyncio.Future[None] | None]:
+        """Perform a task, and submit its publication: return what became of it, and what ends with its commit."""
+        started, committed = time.monotonic(), None
+        try:
+            outcome = await self._perform(task, run)
+            if outcome is not None and outcome.tally.unusable:
+                await asyncio.to_thread(self._volume.check_usable)
+            if task.action in _UPSTREAM_ACTIONS and outcome is not None:
+                await self._record_response(run, outcome, started=started)
+            if task.circle is None and outcome is not None:
+                committed = await self._context.commit_group.submit(outcome.publication)
+        finally:
+            self._active -= 1
+            await self._queue.wake()
+        if task.circle is not None and outcome is not None:  # its members may be more than may be active
+            committed = await self._submit_to(task.circle, run, outcome)
+        return outcome, committed
+
+    async def _submit_to(self, circle: Circle, run: ActiveRun, outcome: Outcome) -> asyncio.Future[None]:
+        """Submit a publication together with those of its circle."""
+        row = outcome.row
+        return await circle.submit(
+            outcome.publication,
+            is_whole=row.published and not row.missing_files and row.state is not ProjectState.FAILING,
+            unless=lambda: run.is_stopping or self._queue.is_closed,
+        )
 
     async def _record_response(self, run: ActiveRun, outcome: Outcome, *, started: float) -> None:
         """Record whether upstream responded; end the run if upstream is down."""
@@ -191,6 +211,8 @@ class Dispatcher:
             offline=run.request.offline or task.action in (Action.JUDGE, Action.PUBLISH),
             force=force,
             shrink=task.action is Action.SHRINK,
+            defers=run.sync.defers or task.action is Action.VERIFY,
+            retains=run.sync.retains or task.action is Action.VERIFY,
             unlisted=task.action is Action.UNLIST,
             damaged=frozenset(damage.place for damage in damages),
             disputed=frozenset(damage.place for damage in damages if damage.reason == "differs"),
@@ -233,7 +255,7 @@ class Dispatcher:
     def _count(self, task: Task, run: ActiveRun, outcome: Outcome) -> None:
         """Count the outcome of a task; failures that an earlier task of the project reported are not repeated."""
         counts, row, tally = run.progress.counts, outcome.row, outcome.tally
-        again = task.action is Action.SHRINK or task.name in run.sync.failed_judgements
+        again = task.action in (Action.SHRINK, Action.JUDGE) or task.name in run.sync.failed_judgements
         if task.action is Action.JUDGE and outcome.failures:
             run.sync.failed_judgements.add(task.name)
         known = run.report.failures if again else ()
@@ -293,6 +315,8 @@ class Dispatcher:
         Args:
             error: store the project as failing because of it.
         """
+        if task.circle is not None:
+            await task.circle.leave(task.name)
         with contextlib.suppress(MirrorError):
             await self._verifier.discard(task.name, run)
         # Now rather than at the next start: the project's next task would forget what is pending.

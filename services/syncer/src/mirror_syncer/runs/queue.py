@@ -11,6 +11,7 @@ from enum import StrEnum
 from packaging.utils import NormalizedName
 
 from mirror_syncer.model.priority import Priority
+from mirror_syncer.runs.circle import Circle
 
 
 class Action(StrEnum):
@@ -42,6 +43,8 @@ class Task:
     """The project's serial in upstream's list; 0: listed without a serial."""
     reason: str | None = None
     """Why the project is withdrawn."""
+    circle: Circle | None = None
+    """The projects with which its page appears together."""
 
 
 class QueueClosedError(Exception):
@@ -62,6 +65,11 @@ class WorkQueue:
         self._parked: defaultdict[NormalizedName, list[tuple[Priority, int, Task]]] = defaultdict(list)
         self._changed = asyncio.Condition()
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it hands out no further task."""
+        return self._closed
 
     def depth(self) -> dict[Priority, int]:
         """Return the number of queued tasks by priority."""

@@ -20,6 +20,8 @@ class SyncState:
         failed_judgements: projects that failed when the new policy was applied to them.
         gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
         postponed: collects the projects that do not fit on the full disk; None: such a project ends the run.
+        defers: with a closure, new releases wait for their turn, after what they require.
+        retains: with a closure, no version rule takes files off a page until what replaces them is published.
         whole_index: the catalog says what there is to do, and there may be any amount of it.
         can_reread_list: upstream's list can still be read again within this run.
         reread_list: somebody asked for that.
@@ -32,6 +34,8 @@ class SyncState:
     failed_judgements: set[NormalizedName] = field(default_factory=set)
     gone: list[NormalizedName] = field(default_factory=list)
     postponed: set[NormalizedName] | None = None
+    defers: bool = False
+    retains: bool = False
     whole_index: bool = False
     can_reread_list: bool = False
     reread_list: bool = False

@@ -54,6 +54,7 @@ class Candidates:
         self._now = now
         self._unusable: tuple[frozenset[str], frozenset[Release]] = frozenset(), _NONE
         self._known: dict[tuple[VersionRule, bool], Chosen] = {}
+        self._superseded_until: int | None = None
 
     @classmethod
     def read(
@@ -91,8 +92,9 @@ class Candidates:
 
     @property
     def expires_at(self) -> int | None:
-        """When time alone changes which files may be chosen; seconds since the epoch."""
-        return self.admission.expires_at
+        """When time alone changes which files may be chosen, or what was last selected; seconds since the epoch."""
+        times = (self.admission.expires_at, self._superseded_until)
+        return min((time for time in times if time is not None), default=None)
 
     def files(self, release: Release) -> tuple[File, ...]:
         """Return the files that would be kept of a release: all that a machine can install or needs."""
@@ -121,6 +123,8 @@ class Candidates:
         chosen = _together([*map(self._by_line, lines), *map(self._by_demand, demands)])
         found = {release for release in chosen.releases if self.files(release)}
         found.update(chosen.superseded, self._kept_anyway)
+        leaving = (until for release, until in chosen.superseded.items() if release not in chosen.releases)
+        self._superseded_until = min(leaving, default=None)
         limit = self._rules.files.max_project_size
         if limit is not None:
             found.difference_update(

@@ -20,6 +20,7 @@ _GUARDED = "the deletion guard decides whether it leaves"
 _TAKEN = "upstream no longer has it"
 _REPLACED = "upstream has other content under this name"
 _WAITS = "it stays until what newer releases require is mirrored"
+_RETAINED = "it stays until what the new selection requires is mirrored"
 _ALTERED = "another program wrote it into our page"
 
 
@@ -37,6 +38,10 @@ class Condition:
     """Since when upstream has shown only older pages."""
     allow_loss: bool = False
     """The deletion guard lets the files leave that upstream no longer has."""
+    defers: bool = False
+    """With a closure: new releases wait for their turn, after what they require."""
+    retains: bool = False
+    """With a closure: no version rule takes a file away yet, because what replaces it may not be published."""
 
 
 def decide(
@@ -107,26 +112,33 @@ def _decide(
         replaced = tuple(file for file in page.files if file.filename in lost)
         others = (file for file in page.files if file.filename not in lost)
         page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
-    screening = screen(page.name, page.files, policy, published=before, now=now)
+    screening = screen(page.name, page.files, policy, published=before, now=now, defers=condition.defers)
     if screening.waiting and not screening.wanted and before:
-        waits = replace(page, files=upstreams)
-        return replace(_decide_problem(waits, published, policy, _WAITS, now=now), warnings=(), problem=None)
+        left = _decide_problem(replace(page, files=upstreams), published, policy, _WAITS, now=now)
+        left_out = sum(not names(before, file) for file in upstreams)  # so that upstream's page is kept
+        return replace(left, warnings=(), problem=None, left_out=left_out, is_provisional=screening.defers)
     if (problem := _problem(page, screening, policy, before)) is not None:
         return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
-    wanted = screening.wanted
+    emptied = stay_of(screening, published, damaged=condition.damaged) if guarded else ()
+    retained: list[File] = []
+    if condition.retains and policy.closure is not None and not emptied:
+        retained = [file for file, _ in screening.left_out if names(before, file)]
+    wanted = (*screening.wanted, *retained) if retained else screening.wanted
     served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
     withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld}
     reasons: dict[str, str] = (
         {file.filename: reason for file, reason in screening.left_out} if before or replaced else {}
     )
     keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
-    emptied = stay_of(screening, published, damaged=condition.damaged) if guarded else ()
     served |= {file.filename: file.sha256 for file, _ in emptied}
     return Decision(
         page,
         keep=keep,
         kept_because=policy.selection.kept_because,
-        reasons=screening.reasons,
+        reasons={**screening.reasons, **dict.fromkeys((file.filename for file in retained), _RETAINED)}
+        if retained
+        else screening.reasons,
+        is_provisional=bool(retained) or screening.defers,
         missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
         hold=screening.held,
         blocked=screening.blocked,

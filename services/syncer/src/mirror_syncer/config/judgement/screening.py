@@ -36,7 +36,9 @@ class Screening:
     blocked: tuple[Reasoned, ...] = ()
     left_out: tuple[Reasoned, ...] = ()
     waiting: tuple[File, ...] = ()
-    """Of these, the ones that will be wanted once the closure has followed what they require."""
+    """Of these, the ones that will be wanted once what they require is mirrored."""
+    defers: bool = False
+    """The closure has followed some of these: they only wait for their turn in the sync."""
     expires_at: int | None = None
     """When time alone changes the result; seconds since the epoch."""
     reasons: Mapping[Filename, str] = field(default_factory=dict)
@@ -58,6 +60,7 @@ def screen(
     *,
     published: Mapping[str, File],
     now: int,
+    defers: bool = False,
 ) -> Screening:
     """
     Divide a page's files by the policy.
@@ -65,12 +68,13 @@ def screen(
     Args:
         published: the published files by name: a release that newer ones pushed out keeps only these.
         now: seconds since the epoch.
+        defers: new releases wait, also if the closure has followed what they require.
     """
     if policy.keeps_all:
         return Screening(tuple(files))
     candidates = Candidates(name, files, policy, published=published, now=now)
     screener = _Screener(candidates, policy, published=published)
-    screener.select()
+    screener.select(defers=defers)
     screener.limit_size()
     screener.say_why_required()
     return screener.divide(name, files)
@@ -89,11 +93,12 @@ class _Screener:
         self._left_out = admission.left_out
         self._reasons = admission.reasons
         self._waiting = set[Filename]()
+        self._defers = False
         self._required: AbstractSet[Release] = frozenset()
         """Releases that demands choose and no line does."""
         self._expires_at = admission.expires_at
 
-    def select(self) -> None:
+    def select(self, *, defers: bool) -> None:
         """Leave out the releases that neither a line nor a demand selects, and those that wait for the closure."""
         releases = self._admission.releases
         if self._policy.closure is None and self._selection.keeps_all:
@@ -102,7 +107,7 @@ class _Screener:
         lines, demands, unusable = self._selection.rules, self._closure.rules, self._closure.unusable
         absent: frozenset[Release] = frozenset()
         if self._policy.closure is not None:
-            absent = self._candidates.unresolved(self._closure.resolved)
+            absent = self._candidates.unresolved(() if defers else self._closure.resolved)
         by_lines, by_demands = self._candidates.choose(lines, demands, unusable=unusable, absent=absent)
         waiting: AbstractSet[Release] = absent
         if absent:
@@ -113,6 +118,7 @@ class _Screener:
         selected = by_lines.releases | by_demands.releases if by_demands.releases else by_lines.releases
         _fit(selected)
         _fit(waiting)
+        self._defers = any(release.is_among(self._closure.resolved) for release in waiting)
         self._leave_out_others(selected, waiting)
         self._keep_superseded(by_lines, by_demands)
         if by_demands.releases:
@@ -199,6 +205,7 @@ class _Screener:
             blocked=_reasoned(files, blocked),
             left_out=_reasoned(files, left_out),
             waiting=tuple(file for file in files if file.filename in self._waiting) if self._waiting else (),
+            defers=self._defers,
             reasons=self._reasons,
             expires_at=self._expires_at,
             idle_lines=tuple(self._selection.idle_lines(name, versions)),

@@ -82,6 +82,8 @@ class Closure:
     """The order of publication: what is required is in an earlier wave, or in the same one if it forms a circle."""
     expires_at: int | None = None
     """When time alone changes it: a release that it passed over matures; seconds since the epoch."""
+    circles: tuple[tuple[NormalizedName, ...], ...] = ()
+    """Projects that require each other: their pages appear together."""
 
     @property
     def required(self) -> Iterator[NormalizedName]:

@@ -12,7 +12,9 @@ from itertools import islice
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_syncer.errors import MirrorError
 from mirror_syncer.model.priority import Priority
+from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.background import BackgroundWork
@@ -95,8 +97,7 @@ class Maturity(BackgroundWork):
             async with self._hidden_run() as run:
                 run.sync.postponed = set()  # a full disk stops only what has to be downloaded
                 if self._closure_step.follows:
-                    await self._closure_step.resolve(run)
-                    await self._closure_step.publish(run, counted=names)
+                    await self._follow(run, names)
                 run.progress.add_tasks(len(names))
                 await self._queue.put(Task(run.id, name, Action.JUDGE, Priority.NAMED) for name in names)
                 await run.progress.wait_for_tasks()
@@ -110,6 +111,17 @@ class Maturity(BackgroundWork):
         finally:
             self._judging.difference_update(names)
             self._retries |= dict.fromkeys(in_vain, self._clock() + self._pause_seconds)
+
+    async def _follow(self, run: ActiveRun, names: list[NormalizedName]) -> None:
+        """Resolve and publish what matured releases require; where that is impossible, they wait."""
+        self._closure_step.begin(run)
+        try:
+            await self._closure_step.resolve(run)
+            await self._closure_step.publish(run, counted=names)
+        except MirrorError as error:
+            log.warning("what matured releases require could not be resolved; they wait", reason=str(error))
+        else:
+            await self._closure_step.settle(run)
 
     def _is_expired(self, name: NormalizedName) -> bool:
         row = self._catalog.projects.get(name)

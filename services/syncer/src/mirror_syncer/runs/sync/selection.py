@@ -5,7 +5,7 @@ It asks upstream for each project's page; upstream's list does not matter.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import structlog
@@ -13,11 +13,12 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.config import fingerprint
+from mirror_syncer.errors import AbandonedError, ConfigurationError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
-from mirror_syncer.runs.garbage_collection import Collection
+from mirror_syncer.runs.garbage_collection import Collection as GarbageCollection
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.closure_step import ClosureStep
 from mirror_syncer.runs.sync.guard import DeletionGuard
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 class SelectionSync:
     """Syncs what ``mirror.toml`` selects, all of it or some."""
 
-    def __init__(self, context: RunContext, collection: Collection, closure_step: ClosureStep) -> None:
+    def __init__(self, context: RunContext, collection: GarbageCollection, closure_step: ClosureStep) -> None:
         self._policy = context.policy
         self._catalog = context.catalog
         self._volume = context.volume
@@ -42,35 +43,24 @@ class SelectionSync:
 
     async def sync(self, run: ActiveRun) -> None:
         """
-        Withdraw what is no longer selected, refresh the rest, and withdraw what upstream has deleted.
+        Refresh what is selected and what that needs, and withdraw the rest and what upstream has deleted.
 
         Cancelled, it leaves tasks in the queue.
 
         Raises:
             VolumeError: the list cannot be written, or the catalog cannot be read.
         """
-        with run.progress.phase("plan"):
-            plan = await self._plan(run)
-            self._announce(run, plan)
         if self._closure_step.follows:
-            await self._refresh_all(run, plan)
-            plan = await self._resolve(run, plan)
-        with run.progress.phase("withdraw"):
-            if plan.withdraw:
-                # Removal goes in reverse: the list before the page, the page before its files. It comes first because
-                # it may free the space that the rest needs.
-                await self._project_list.publish_without(plan.withdraw)
-                tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
-                await self._feed.run_to_completion(run, tasks)
-        await self._collection.collect(run)
-        if plan.forget:
-            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
-        if self._closure_step.follows:
-            await self._closure_step.publish(run, counted={*plan.keep, *(step.name for step in plan.refresh)})
+            plan = await self._sync_with_dependencies(run)
         else:
+            plan = await self._announced_plan(run)
+            # First, because it may free the space that the rest needs.
+            await self._withdraw(run, plan)
             await self._refresh_all(run, plan)
         with run.progress.phase("withdraw"):
             await self._remove_deleted(run, allowed=plan.allowance)
+        if self._closure_step.follows:
+            await self._report_dependencies(run)
         counts = run.progress.counts
         # A named project that did not change is no reason to write the list of a first sync of the whole index.
         if run.is_whole or counts.projects_changed or counts.projects_withdrawn:
@@ -78,20 +68,95 @@ class SelectionSync:
                 await self._project_list.publish(accept_reset=run.request.force and run.is_whole)
         await self._collection.collect(run)
 
-    async def _resolve(self, run: ActiveRun, plan: Plan) -> Plan:
-        """Resolve what the selected projects depend on, and return what else is to be done now that it is known."""
+    async def publish_known(self, run: ActiveRun) -> None:
+        """Publish what the closure in force needs, without asking upstream for a page."""
+        await self._closure_step.publish(run, counted=self._followed())
+        await self._closure_step.settle(run)
+        self._closure_step.report(run)
+
+    async def _sync_with_dependencies(self, run: ActiveRun) -> Plan:
+        """
+        Sync the selected projects and what they need; return the plan for what else leaves.
+
+        Where the policy has changed, all that follows from it alone is done first, so that it also happens while
+        upstream is down.
+        """
+        if run.is_whole and await self._closure_step.resolve_offline(run):
+            self._closure_step.begin(run)
+            await self._apply_closure(run, await self._plan(run), counted=self._followed())
+        self._closure_step.begin(run)
+        plan = await self._announced_plan(run)
+        is_full = not run.sync.retains
+        if is_full:
+            await self._withdraw(run, plan)
+            plan = replace(plan, withdraw=())
+        await self._refresh_all(run, plan)
+        try:
+            if not run.is_stopping:
+                await self._closure_step.resolve(run, force=run.request.force)
+                with run.progress.phase("plan"):
+                    resolved = await self._plan(run)
+                counted = {*plan.keep, *(step.name for step in plan.refresh)}
+                run.progress.counts.projects_withheld = len(resolved.withheld)
+                await self._apply_closure(run, resolved, counted=counted)
+                return resolved
+        except AbandonedError:  # cancelled
+            pass
+        except ConfigurationError as error:  # [limits]
+            run.error = run.error or error
+        return replace(plan, withdraw=(), forget=())
+
+    async def _apply_closure(self, run: ActiveRun, plan: Plan, *, counted: Collection[NormalizedName]) -> None:
+        """Publish what the closure in force needs; then let what it does not need leave."""
+        await self._closure_step.publish(run, counted=counted)
         if run.is_stopping:
-            return replace(plan, withdraw=(), withheld=(), forget=())
-        await self._closure_step.resolve(run)
+            return
+        # Once all is published, less may be wanted than before.
+        with run.progress.phase("withdraw"):
+            if plan.withdraw:
+                # Removal goes in reverse: the list before the page, the page before its files.
+                await self._project_list.publish_without(plan.withdraw)
+        run.progress.counts.projects_planned += len(plan.withdraw)
+        await self._closure_step.settle(run, withdraw=plan.withdraw)
+        await self._collection.collect(run)
+        if plan.forget and not run.is_stopping:
+            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
+
+    async def _report_dependencies(self, run: ActiveRun) -> None:
+        """Report what the closure does not meet, also because upstream has deleted it meanwhile."""
+        if run.sync.gone and not run.is_stopping:
+            try:
+                await self._closure_step.resolve(run)
+                await self._closure_step.publish(run, counted=self._followed())
+            except AbandonedError:  # cancelled
+                pass
+            except ConfigurationError as error:  # [limits]
+                run.error = run.error or error
+        if not run.is_stopping:
+            self._closure_step.report(run)
+
+    def _followed(self) -> Collection[NormalizedName]:
+        """Return the projects of the closure in force."""
+        closure = self._policy.current.closure
+        return () if closure is None else closure.projects.keys()
+
+    async def _announced_plan(self, run: ActiveRun) -> Plan:
         with run.progress.phase("plan"):
-            known = await self._plan(run)
-        counts = run.progress.counts
-        counts.projects_planned += len(known.withdraw) - len(plan.withdraw)
-        counts.projects_withheld = len(known.withheld)
-        refreshed = {step.name for step in plan.refresh}
-        new = tuple(step for step in known.refresh if step.name not in refreshed)
-        log.info("dependencies", new=len(new), withdraw=len(known.withdraw))
-        return replace(known, refresh=plan.refresh)
+            plan = await self._plan(run)
+            self._announce(run, plan)
+        return plan
+
+    async def _withdraw(self, run: ActiveRun, plan: Plan) -> None:
+        """Withdraw what is no longer selected."""
+        with run.progress.phase("withdraw"):
+            if plan.withdraw:
+                # Removal goes in reverse: the list before the page, the page before its files.
+                await self._project_list.publish_without(plan.withdraw)
+                tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
+                await self._feed.run_to_completion(run, tasks)
+        await self._collection.collect(run)
+        if plan.forget:
+            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
 
     async def _refresh_all(self, run: ActiveRun, plan: Plan) -> None:
         """Refresh projects; on a full disk, first those that may need less space by now."""
@@ -153,8 +218,10 @@ class SelectionSync:
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
         counts = run.progress.counts
-        counts.projects_planned = len(plan.refresh) + len(plan.withdraw) + len(plan.keep)
-        counts.projects_done = len(plan.keep)
+        # What follows from the policy alone may have been done, and counted.
+        withdrawn_later = self._closure_step.follows and run.sync.retains
+        counts.projects_planned += len(plan.refresh) + len(plan.keep) + (0 if withdrawn_later else len(plan.withdraw))
+        counts.projects_done += len(plan.keep)
         counts.projects_withheld = len(plan.withheld)
         numbers = {
             "refresh": len(plan.refresh),

@@ -23,6 +23,7 @@ class Sync(RunExecutor):
     def __init__(self, context: RunContext, collection: Collection, closure_step: ClosureStep) -> None:
         self._context = context
         self._catalog = context.catalog
+        self._closure_step = closure_step
         self._policy_change = PolicyChange(context)
         self._selection = SelectionSync(context, collection, closure_step)
         self._whole_index = WholeIndexSync(context, collection, self._policy_change)
@@ -36,8 +37,12 @@ class Sync(RunExecutor):
         run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=everything)
         if run.is_whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.report.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
+        if self._closure_step.follows:
+            self._closure_step.begin(run)
         await self._policy_change.apply(run)
         if run.request.projects is None and run.request.offline:
+            if self._closure_step.follows:
+                await self._selection.publish_known(run)
             await self._publish(run)
         elif run.is_whole and everything:
             await self._whole_index.sync(run)

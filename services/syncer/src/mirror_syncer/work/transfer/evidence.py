@@ -164,6 +164,8 @@ class EvidenceReader:
             older_than=row.serial if asked.older else None,
             older_since=row.older_since,
             allow_loss=work.shrink,
+            defers=work.defers,
+            retains=work.retains,
         )
         if len(page.files) < _LARGE_PAGE_FILES:
             decision = _decide(page, published, work, condition)

@@ -31,6 +31,10 @@ class Work:
     """Ignore validators, and check that files are there."""
     shrink: bool = False
     """Remove what upstream no longer has: the deletion guard allows it."""
+    defers: bool = False
+    """New releases wait for their turn; see ``Condition``."""
+    retains: bool = False
+    """No version rule takes a file off the page yet; see ``Condition``."""
     unlisted: bool = False
     """Upstream's lists lack it: it is withdrawn unless its page says that it is quarantined."""
     damaged: frozenset[str] = frozenset()

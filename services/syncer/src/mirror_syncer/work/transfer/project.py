@@ -203,7 +203,8 @@ class Transfer:
             doubted=judged.doubted or (row.doubted and page.serial == row.serial),
             quarantined=quarantined,
             validators=NO_VALIDATORS if forgets else judged.validators,
-            fingerprint=work.fingerprint,
+            # Another one, so that the page is judged again.
+            fingerprint=f"{work.fingerprint}+" if decision.is_provisional else work.fingerprint,
             file_count=len(offered),
             stored_bytes=sum(file.size or 0 for file, _ in offered),
             withheld_files=decision.left_out,
@@ -213,7 +214,7 @@ class Transfer:
             missing_files=missing,
             lost_files=len(decision.lost),
             published=True,
-            attempts=row.attempts + 1 if later else row.attempts if work.offline else 0,
+            attempts=row.attempts + 1 if later else row.attempts if work.offline or decision.is_provisional else 0,
             due_at=row.next_retry_at() if later else now if forgets else due_before,
             # Upstream was not looked at.
             checked_at=row.checked_at if work.offline else now,

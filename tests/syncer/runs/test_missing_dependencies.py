@@ -1,0 +1,165 @@
+"""What a release requires may be missing for a while: the run says so, nothing good is lost, and it heals by itself."""
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunState, UnmetReason
+from syncer.indexes import choose, upload
+from syncer.site import Running, Site
+
+_WITHHOLD = '[dependencies]\nunmet = "withhold"\n'
+
+
+def unmet_reasons(running: Running) -> list[tuple[str, UnmetReason]]:
+    """Return the unmet requirements of the closure in force."""
+    closure = running.mirror.policy.current.closure
+    assert closure is not None
+    return [(one.requirement, one.reason) for one in closure.unmet]
+
+
+async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A release whose dependency cannot be downloaded is published, and the run names what it requires."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib>=2", "lib 2.0")
+        pypi.faults.on_file("lib-2.0-py3-none-any.whl").status(404)
+        run = await running.sync()
+
+        assert run.state is RunState.INCOMPLETE
+        assert "app 2.0 requires lib>=2 on any machine: lib 2.0 could not be downloaded" in [
+            one.reason for one in run.failures
+        ]
+        assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
+        assert unmet_reasons(running) == [("lib>=2", UnmetReason.FAILED)]
+
+        pypi.faults.clear()
+        assert (await running.sync("lib")).state is RunState.SUCCEEDED
+        assert unmet_reasons(running) == []
+    assert site.filenames("lib") == {"lib-2.0-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize("circle", [False, True])
+async def test_release_is_withheld_until_its_dependency_is_here(
+    site: Site, pypi: fakepypi.FakePyPI, *, circle: bool
+) -> None:
+    """With ``unmet = "withhold"`` a release waits for a dependency that cannot be downloaded, and comes with it."""
+    back = "app>=2" if circle else ""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app", more=_WITHHOLD)
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib>=2", f"lib 2.0: {back}")
+        pypi.faults.on_file("lib-2.0-py3-none-any.whl").status(404)
+        run = await running.sync()
+
+        assert run.state is RunState.INCOMPLETE
+        assert site.filenames("app") == {"app-1.0-py3-none-any.whl"}
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl"}
+
+        pypi.faults.clear()
+        run = await running.sync("lib", "app")
+    assert run.state is RunState.SUCCEEDED
+    assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
+
+
+async def test_page_that_fails_leaves_everything_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A dependency whose page cannot be read makes the run incomplete; the next run brings it."""
+    upload(pypi, "app 1.0: lib", "lib 1.0: base", "base 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib, news", "news 1.0")
+        for name in ("lib", "news"):
+            pypi.faults.on_page(name).status(500)
+        run = await running.sync()
+
+        assert run.state is RunState.INCOMPLETE
+        assert any("requires news on any machine: its page could not be" in one.reason for one in run.failures)
+        assert site.pages() == ["app", "base", "lib"]
+
+        pypi.faults.clear()
+        run = await running.sync()
+    assert run.state is RunState.SUCCEEDED
+    assert site.pages() == ["app", "base", "lib", "news"]
+
+
+async def test_unreadable_page_keeps_published_dependencies(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A dependency whose page is neither at hand nor answered keeps its published files, and what they require."""
+    upload(pypi, "app 1.0: lib", "lib 1.0: base", "base 1.0")
+    choose(site, "app")
+    await site.sync()
+    site.sql("DELETE FROM kept_page")
+    site.sql("UPDATE project SET lost_files = 1, page_sha256 = NULL WHERE name = 'lib'")  # not whole
+    site.sql("DELETE FROM closure")
+    pypi.faults.on_page("lib").status(500)
+    run = await site.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert site.pages() == ["app", "base", "lib"]
+
+
+async def test_metadata_that_fails_is_read_by_the_next_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A release whose metadata cannot be read waits, also if only a proof looks at it; the next run brings it."""
+    upload(pypi, "app 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib", "lib 1.0")
+        for rule in (pypi.faults.on_metadata(project="app"), pypi.faults.on_file(project="app")):
+            rule.status(500)
+        run = await running.sync()
+
+        assert run.state is RunState.INCOMPLETE
+        assert site.filenames("app") == {"app-1.0-py3-none-any.whl"}
+
+        pypi.faults.clear()
+        run = await running.sync()
+    assert run.state is RunState.SUCCEEDED
+    assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
+    assert site.pages() == ["app", "lib"]
+
+
+async def test_absent_dependency_is_not_requested_again_for_a_day(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A required project that upstream lacks is named as unmet, and requested once a day; ``force`` requests it."""
+    upload(pypi, "app 1.0: nowhere, lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        run = await running.sync()
+        upload(pypi, "lib 2.0")
+        again = await running.sync()
+
+        assert (run.state, again.state) == (RunState.INCOMPLETE, RunState.INCOMPLETE)
+        assert run.message is not None
+        assert "1 requirement is not met" in run.message
+        assert ("nowhere", UnmetReason.NO_PROJECT) in unmet_reasons(running)
+        assert pypi.log.paths().count("/simple/nowhere/") == 1
+
+        upload(pypi, "nowhere 1.0")
+        await running.sync(force=True)
+    assert site.pages() == ["app", "lib", "nowhere"]
+
+
+async def test_line_for_an_absent_project_is_named(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A line whose project upstream lacks makes the run incomplete and is named once."""
+    upload(pypi, "app 1.0")
+    choose(site, "app", "nowhere")
+    run = await site.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert [one.project for one in run.failures] == ["nowhere"]
+    assert "upstream has no such project" in run.failures[0].reason
+
+
+async def test_deleted_dependency_is_unmet_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A dependency that upstream deleted is unmet in the run that withdraws it."""
+    upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")
+    choose(site, "app", "other")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("lib").delete()
+        await running.sync()
+
+        assert site.pages() == ["app", "other"]
+        assert ("lib", UnmetReason.NO_PROJECT) in unmet_reasons(running)
