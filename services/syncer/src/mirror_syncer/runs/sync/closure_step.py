@@ -368,7 +368,7 @@ def describe(unmet: Unmet) -> str:
     more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
     where = f" on {machines}{more}" if machines else ""
     if unmet.reason is UnmetReason.NO_PROOF:
-        return f"{unmet.requirement} cannot be installed{where}: {unmet.message}"
+        return unmet.message  # it names the line and the machines
     by = f"{unmet.project} {unmet.version}".strip()
     return (
         f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
