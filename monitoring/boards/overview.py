@@ -47,6 +47,8 @@ REMEDIES = {
     "docker compose exec control mirrorctl held",
     "MirrorPolicyInputsUnusable": "The last good lock files and advisories stay in force. To list the problems: "
     "docker compose exec control mirrorctl status",
+    "MirrorLineNotInstallable": "All other lines install. To list the lines, the machines and the reasons: "
+    "docker compose exec control mirrorctl projects --unmet",
     "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }
@@ -237,6 +239,52 @@ def board() -> Dashboard:
                     "Advisories in force, by kind.",
                     unit="none",
                     queries={"{{kind}}": "sum by (kind) (pypi_mirror_advisories)"},
+                    width=12,
+                ),
+            ],
+            "Dependencies": [
+                tile(
+                    "Lines without proof",
+                    "Lines and groups of mirror.toml that cannot be installed on at least one machine.",
+                    unit="none",
+                    query="sum(pypi_mirror_lines_without_proof)",
+                    steps=(1, 100),
+                    none="unknown",
+                ),
+                tile(
+                    "Unmet requirements",
+                    "Requirements that nothing here satisfies; `mirrorctl projects --unmet` lists them.",
+                    unit="none",
+                    query="sum(pypi_mirror_unmet_requirements)",
+                    none="unknown",
+                ),
+                tile(
+                    "Required projects",
+                    "Projects that are mirrored only because selected releases require them.",
+                    unit="none",
+                    query='sum(pypi_mirror_closure_projects{why="required"})',
+                    none="unknown",
+                ),
+                tile(
+                    "Resolving",
+                    "Time that the last full sync took to resolve dependencies.",
+                    unit="s",
+                    query='max(pypi_mirror_run_phase_seconds{kind="sync", phase="resolve"})',
+                    decimals=1,
+                    none="unknown",
+                ),
+                graph(
+                    "Unmet requirements by reason",
+                    "Requirements of kept releases that this mirror does not meet.",
+                    unit="none",
+                    queries={"{{reason}}": "sum by (reason) (pypi_mirror_unmet_requirements)"},
+                    width=12,
+                ),
+                graph(
+                    "Projects by cause",
+                    "Projects that a line names, that selected releases require, or that only a lock pins.",
+                    unit="none",
+                    queries={"{{why}}": "sum by (why) (pypi_mirror_closure_projects)"},
                     width=12,
                 ),
             ],

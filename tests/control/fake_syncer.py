@@ -14,28 +14,37 @@ from pydantic import BaseModel
 from mirror_contract import (
     Choice,
     Counts,
+    DependencySummary,
     Disk,
     Failure,
     FileChanges,
     FilePreview,
     HeldFile,
     HeldSummary,
+    KeptRelease,
     PolicyCandidate,
     PolicyCheck,
     PolicyProblem,
     Project,
     ProjectChanges,
+    ProjectDependencies,
     ProjectFile,
     ProjectState,
     Release,
     ReleaseRequest,
+    Requirement,
+    RequirementState,
+    Requirer,
     Run,
     RunKind,
     RunRequest,
     RunState,
     Schedule,
+    SelectionCause,
     Status,
     Trigger,
+    UnmetReason,
+    UnmetRequirement,
 )
 
 # Today: a status of another day would be of a mirror that has not synced since.
@@ -103,6 +112,74 @@ def held_project() -> Project:
         ProjectFile(filename="six-1.0.tar.gz", decision=Choice.BLOCK, reason="<b>malware</b>"),
     ]
     return Project(name="six", state=ProjectState.WAITING, files=files, held_files=1, blocked_files=1, withheld_files=2)
+
+
+MACHINES = [f"Python 3.{minor} on linux-x86_64" for minor in (11, 12, 13)]
+UNMET = [
+    UnmetRequirement(
+        project="torn",
+        version="",
+        requirement="torn[all]>=1",
+        machines=MACHINES[:1],
+        reason=UnmetReason.NO_PROOF,
+        message="torn[all]>=1 cannot be installed on Python 3.11 on linux-x86_64: torn 1.0 needs <b>six\x1b[2J</b>",
+    ),
+    UnmetRequirement(
+        project="six",
+        version="1.0",
+        requirement="<b>old\x1b[2J</b><1",
+        machines=MACHINES,
+        reason=UnmetReason.NO_RELEASE,
+        message="no release of old matches '<1\x1b[2J'; the newest is 2.0",
+    ),
+]
+DEPENDENCIES = DependencySummary(
+    resolved_at=NOW - timedelta(minutes=5),
+    projects={SelectionCause.LINE: 2, SelectionCause.REQUIRED: 203, SelectionCause.LOCK: 1},
+    lines=2,
+    proofs=3,
+    unmet={UnmetReason.NO_RELEASE: 3, UnmetReason.HELD: 1},
+)
+TORN = DEPENDENCIES.model_copy(
+    update={
+        "lines_without_proof": 1,
+        "without_proof": UNMET[:1],
+        "unmet": DEPENDENCIES.unmet | {UnmetReason.NO_PROOF: 1},
+    }
+)
+
+
+def required_project() -> Project:
+    """Return a project that others require, with requirements that are here, unmet and unneeded."""
+    return Project(
+        name="six",
+        state=ProjectState.CURRENT,
+        selected="app → six>=1",
+        dependencies=ProjectDependencies(
+            releases=[
+                KeptRelease(version="2.0", because="app → six>=1"),
+                KeptRelease(version="1.0", because="witness of <b>torn\x1b[2J</b> on Python 3.11 on linux-x86_64"),
+            ],
+            requires=[
+                Requirement(requirement="idna>=2", project="idna", releases=["2.0"], state=RequirementState.HERE),
+                Requirement(
+                    requirement=UNMET[1].requirement,
+                    project="old",
+                    releases=["2.0", "1.0", "0.9", "0.8"],
+                    state=RequirementState.UNMET,
+                    machines=MACHINES,
+                    message=UNMET[1].message,
+                ),
+                Requirement(
+                    requirement="",
+                    releases=["1.0"],
+                    state=RequirementState.UNNEEDED,
+                    message="the sdist states its requirements only when it is built; it may need more",
+                ),
+            ],
+            required_by=[Requirer(project="app", requirement="six>=1 <b>\x1b[2J</b>")],
+        ),
+    )
 
 
 HELD = [
@@ -179,6 +256,7 @@ class FakeSyncer:
                 web.get("/projects", self._find_projects),
                 web.get("/projects/{name}", self._show_project),
                 web.get("/held", self._find_held),
+                web.get("/unmet", self._find_unmet),
                 web.get("/releases", self._find_releases),
                 web.post("/releases", self._release),
                 web.delete("/releases/{id}", self._revoke),
@@ -332,6 +410,14 @@ class FakeSyncer:
         found = [one for one in HELD if one.decision in decisions and project in (None, one.project)]
         after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
         start = int(after) if after in ("1", "2") else 0
+        items = [one.model_dump(mode="json") for one in found[start : start + most]]
+        following = f"place/{start + most}" if start + most < len(found) else None
+        return web.json_response({"items": items, "next": following})
+
+    async def _find_unmet(self, request: web.Request) -> web.Response:
+        reasons, project = request.query.getall("reason", list(UnmetReason)), request.query.get("project")
+        found = [one for one in UNMET if one.reason in reasons and project in (None, one.project)]
+        start, most = int(request.query.get("after", "0/0").rpartition("/")[2]), int(request.query.get("limit", "50"))
         items = [one.model_dump(mode="json") for one in found[start : start + most]]
         following = f"place/{start + most}" if start + most < len(found) else None
         return web.json_response({"items": items, "next": following})

@@ -14,7 +14,7 @@ ALERTS = {
     *("MirrorSyncStale", "MirrorSyncFailing", "MirrorProjectsFailing", "MirrorSerialLagging", "MirrorTargetDown"),
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
     *("MirrorUpstreamWithoutNews", "MirrorPolicyInvalid"),
-    *("MirrorMaturityLate", "MirrorPolicyInputsUnusable"),
+    *("MirrorMaturityLate", "MirrorPolicyInputsUnusable", "MirrorLineNotInstallable"),
 }
 RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 

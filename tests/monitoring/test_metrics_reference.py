@@ -30,6 +30,7 @@ CONTRACT = {
     *("served_requests_total{route,status}", "served_bytes_total{route}", "serve_duration_seconds{route}"),
     *("held_files", "blocked_files", "held_next_expiry_timestamp_seconds", "maturity_late_seconds"),
     *("released_versions", "policy_warnings{kind}", "advisories{kind}", "advisories_newest_timestamp_seconds"),
+    *("closure_projects{why}", "unmet_requirements{reason}", "lines_without_proof"),
     "webhooks_total{outcome}",
     "access_log_unreadable_lines_total",
 }

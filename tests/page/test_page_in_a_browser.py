@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from control.conftest import TOKEN
-from control.fake_syncer import SUMMARY, FakeSyncer, held_project
+from control.fake_syncer import SUMMARY, TORN, FakeSyncer, held_project, required_project
 from control.live import Background
 from control.log_lines import line
 from mirror_contract import (
@@ -41,7 +41,9 @@ PATHS = (
     "/ui/projects/evil",
     "/ui/projects/absent",
     "/ui/projects/young",
+    "/ui/projects/six",
     "/ui/held",
+    "/ui/unmet",
     "/ui/runs/r7",
     "/ui/downloads",
     "/ui/use",
@@ -85,12 +87,19 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
             failures=[Failure(project="evil", file=HOSTILE, reason=HOSTILE)],
             message=HOSTILE,
         )
+    required = required_project()
+    assert required.dependencies
+    for requirement in required.dependencies.requires[1:]:
+        requirement.requirement, requirement.message = HOSTILE, HOSTILE
+    required.dependencies.releases[1].because = required.dependencies.required_by[0].requirement = HOSTILE
+    syncer.projects["six"] = required
     syncer.told = {
         "as_of": NOW,
         "last_run": syncer.runs["r7"],
         "failing": [evil, syncer.projects["zope-interface"]],
         "problems": [],
         "held": SUMMARY,
+        "dependencies": TORN,
         "policy": PolicyState(file="mirror.toml", warnings=[HOSTILE, "locks/uv.lock: line 3: no version"]),
     }
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from mirror_contract import RunKind, RunRequest
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.plan_report import Report, make_report
-from mirror_syncer.config import read_policy
+from mirror_syncer.commands.plan_report import Report
+from mirror_syncer.commands.planning import make_report
+from mirror_syncer.config import PolicySource
 from mirror_syncer.config.settings import Settings
 from syncer.site import Site
 
@@ -24,9 +25,8 @@ async def planned(
     ).model_copy(update={"file_hosts": ("127.0.0.1",)})
     catalog = Catalog.in_directory(site.state)
     try:
+        policy = PolicySource(site.policy, state=site.state, keeps=False).current
         request = RunRequest(kind=RunKind.SYNC, projects=projects or None)
-        return await make_report(
-            settings, request, policy=read_policy(site.policy), catalog=catalog, offline=offline, warnings=warnings
-        )
+        return await make_report(settings, request, policy=policy, catalog=catalog, offline=offline, warnings=warnings)
     finally:
         catalog.close()

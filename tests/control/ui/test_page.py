@@ -10,7 +10,16 @@ import httpx2
 import pytest
 
 from control.conftest import Serve
-from control.fake_syncer import SUMMARY, FakeSyncer, half_dated_project, held_project, judged_project
+from control.fake_syncer import (
+    DEPENDENCIES,
+    SUMMARY,
+    TORN,
+    FakeSyncer,
+    half_dated_project,
+    held_project,
+    judged_project,
+    required_project,
+)
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -39,6 +48,7 @@ PAGES = (
     "/ui/projects/six",
     "/ui/projects/absent",
     "/ui/held",
+    "/ui/unmet",
     "/ui/downloads",
     "/ui/use",
     "/ui/nothing",
@@ -166,6 +176,13 @@ def test_full_volume_names_pending_removal() -> None:
             "Not up to date: 3 of 10 projects",
             {"projects": {"current": 7, "failing": 1, "partial": 2}},
         ),
+        (HealthLevel.WARNING, "1 line of mirror.toml does not install from here", {"dependencies": TORN}),
+        (
+            HealthLevel.WARNING,
+            "9 lines of mirror.toml do not install from here",
+            {"dependencies": TORN.model_copy(update={"lines_without_proof": 9})},
+        ),
+        (HealthLevel.GOOD, "Fresh and complete", {"dependencies": DEPENDENCIES}),
         (HealthLevel.WARNING, "A verify found 1 damaged file", {"damaged_files": 1, "damaged_since": WEEK_AGO}),
         (HealthLevel.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
         (HealthLevel.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
@@ -432,6 +449,60 @@ def test_status_sums_up_what_is_held_and_lists_warnings(client: httpx2.Client, s
     assert "lock 9 &lt;script&gt;" in page
     assert "lock 10" not in page
     assert "and 2 more" in page
+
+
+@pytest.mark.proves("security/upstream")
+def test_unmet_requirements_are_listed(client: httpx2.Client) -> None:
+    """The page of unmet requirements has project, requirement, machines and reason of each, and a filter."""
+    page = client.get("/ui/unmet").text
+    one = client.get("/ui/unmet?reason=no_release&project=SIX").text
+    none = client.get("/ui/unmet?project=idna").text
+    assert "&lt;b&gt;old\N{REPLACEMENT CHARACTER}[2J&lt;/b&gt;&lt;1" in page
+    assert "Python 3.11 on linux-x86_64, Python 3.12 on linux-x86_64 and 1 more" in page
+    assert re.search(r'projects/torn">torn</a> <bdi>in mirror.toml</bdi>', page)
+    assert ("torn[all]" in one, "&lt;b&gt;old" in one) == (False, True)
+    assert '<option value="no_release" selected>' in one
+    assert "No requirement of <a " in none
+    assert client.get("/ui/unmet?project=/etc/x").status_code == 422
+
+
+def test_long_list_of_unmet_requirements_has_a_next_page(
+    client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long list of unmet requirements continues on further pages with the same filters."""
+    monkeypatch.setattr("mirror_control.ui.pages._PAGE_SIZE", 1)
+    first = client.get("/ui/unmet").text
+    link = re.search(r'href="\.\.(/ui/unmet[^"]+)">Next page', first)
+    assert link
+    assert "no release of old" in client.get(link[1].replace("&amp;", "&")).text
+
+
+def test_status_page_shows_lines_that_do_not_install(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The first page has the issue with the solver's words, how many projects are required, and a link to the list."""
+    syncer.told = {"dependencies": TORN, "problems": []}
+    page = client.get("/ui/").text
+    assert "1 line of mirror.toml does not install from here" in page
+    assert "torn 1.0 needs &lt;b&gt;six\N{REPLACEMENT CHARACTER}[2J&lt;/b&gt;" in page
+    assert "<dt>Dependencies</dt><dd>203 projects</dd>" in page
+    assert re.search(r'resolved <time .+?</time>, <a href="\.\./ui/unmet">5 unmet requirements</a>', page)
+    syncer.told = {"dependencies": DEPENDENCIES.model_copy(update={"resolved_at": None, "unmet": {}})}
+    assert "not resolved yet</dd>" in client.get("/ui/").text
+
+
+@pytest.mark.proves("security/upstream")
+def test_project_page_shows_what_it_depends_on(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project's page tells why each release is here, what it requires, met or not, and who requires it."""
+    syncer.projects["six"] = required_project()
+    page = client.get("/ui/projects/six").text
+    assert "<dd><code>app → six&gt;=1</code></dd>" in page
+    assert "witness of &lt;b&gt;torn\N{REPLACEMENT CHARACTER}[2J&lt;/b&gt; on Python 3.11" in page
+    assert re.search(
+        r'projects/idna"><bdi>idna&gt;=2</bdi></a>.+?<span class="state here">here</span>', page, re.DOTALL
+    )
+    assert "&lt;b&gt;old\N{REPLACEMENT CHARACTER}[2J&lt;/b&gt;&lt;1" in page
+    assert "<bdi>2.0, 1.0, 0.9 …</bdi>" in page
+    assert "possibly more" in page
+    assert re.search(r'projects/app">app</a>.+?six&gt;=1 &lt;b&gt;', page, re.DOTALL)
 
 
 def test_project_page_shows_the_number_of_more_files(client: httpx2.Client, syncer: FakeSyncer) -> None:

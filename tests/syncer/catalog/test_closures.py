@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
+from mirror_contract import UnmetReason
 from mirror_syncer.catalog import Catalog, StoredClosure
 from mirror_syncer.catalog.closure_document import FORMAT, decode_closure, encode_closure
 from mirror_syncer.catalog.schema import closure as table
 from mirror_syncer.config import VersionRule
-from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, ProjectClosure, Proof, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, ProjectClosure, Proof, Unmet
 
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True).map(canonicalize_name)
 versions = st.sampled_from(("1.0", "2.0rc1", "1!2.0.post1", "3.0+local.1", "1.0.dev0"))
@@ -42,6 +43,7 @@ projects = st.builds(
     st.frozensets(versions),
     st.frozensets(versions),
     chains,
+    st.dictionaries(names, st.lists(texts, max_size=2).map(tuple), max_size=3),
     st.integers(0, 9),
     st.integers(0, 2**50),
 )
@@ -87,7 +89,10 @@ def test_catalog_keeps_the_last_closure(catalog_url: str) -> None:
 
 def uncompared(closure: Closure) -> object:
     """Return what equality of closures ignores."""
-    return {name: (project.chains, project.files, project.size) for name, project in closure.projects.items()}
+    return {
+        name: (project.chains, project.required_by, project.files, project.size)
+        for name, project in closure.projects.items()
+    }
 
 
 def damaged(document: object) -> bytes:

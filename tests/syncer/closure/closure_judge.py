@@ -32,6 +32,8 @@ class Kept:
     file: File
     fits: int
     """The machines on which pip can install it."""
+    taken: int
+    """Those on which pip does so: it builds an sdist where no wheel of the release fits."""
     requires: tuple[str, ...]
 
     @property
@@ -81,7 +83,7 @@ class ClosureJudge:
         self.files: dict[NormalizedName, tuple[File, ...]] = {
             name: files for name in index.pages if (files := self._keep(name))
         }
-        self.kept = {name: [self._read(name, file) for file in files] for name, files in self.files.items()}
+        self.kept = {name: self._take([self._read(name, file) for file in files]) for name, files in self.files.items()}
         self.asked = self._walk()
 
     @property
@@ -101,7 +103,21 @@ class ClosureJudge:
         is_wheel = file.filename.endswith(".whl")
         version = parse_wheel_filename(file.filename)[1] if is_wheel else parse_sdist_filename(file.filename)[1]
         fits = self._fits.fits(file.filename, Installers.ALL, file.requires_python)
-        return Kept(name, version, file, fits & self._fits.pip, self.index.lines[file.sha256].requires_dist)
+        fits &= self._fits.pip
+        return Kept(name, version, file, fits, fits, self.index.lines[file.sha256].requires_dist)
+
+    def _take(self, files: Sequence[Kept]) -> list[Kept]:
+        """Return files with the machines that take them."""
+        wheels: dict[Version, int] = {}
+        for kept in files:
+            if kept.file.filename.endswith(".whl"):
+                wheels[kept.version] = wheels.get(kept.version, 0) | kept.fits
+        return [
+            kept
+            if kept.file.filename.endswith(".whl")
+            else replace(kept, taken=kept.fits & ~wheels.get(kept.version, 0))
+            for kept in files
+        ]
 
     def counts(self, requirement: Requirement, bit: int, extra: str | None) -> bool:
         """Return whether a requirement counts on a machine with an extra; the markers are those that are generated."""
@@ -120,7 +136,7 @@ class ClosureJudge:
 
     def _walk(self) -> set[Node]:
         """Return each project and extra that somebody asks for, and the machine on which."""
-        left = [
+        left: list[Node] = [
             (canonicalize_name(line.name), extra, bit)
             for _, line in self.lines()
             for extra in (None, *map(canonicalize_name, line.extras))
@@ -141,7 +157,7 @@ class ClosureJudge:
 
     def required(self, kept: Kept, bit: int, extras: Sequence[str | None]) -> Iterator[Requirement]:
         """Yield what a file requires on a machine that it fits; not what pip cannot read."""
-        if not kept.fits & bit:
+        if not kept.taken & bit:
             return
         for line in kept.requires:
             found = read(line)
@@ -222,7 +238,7 @@ class ClosureJudge:
                         yield f"{kept.file.filename}: {line}"
 
     def _is_needed_where_fits(self, kept: Kept) -> bool:
-        return any(kept.fits & bit and (kept.project, None, bit) in self.asked for bit in self.bits)
+        return any(kept.taken & bit and (kept.project, None, bit) in self.asked for bit in self.bits)
 
 
 def _keys(unmet: Iterable[Unmet]) -> set[tuple[NormalizedName, Version, str]]:

@@ -62,7 +62,7 @@ class IndexMaker:
         """Add a project without files, unless it is there."""
         self._pages.setdefault(canonicalize_name(name), [])
 
-    def upload(  # noqa: PLR0913 - the attributes of a file
+    def upload(
         self,
         name: str,
         version: str,
@@ -173,7 +173,9 @@ class MemorySource:
 def published_page(name: NormalizedName, files: Iterable[File]) -> PublishedPage:
     """Return a page as this mirror publishes it."""
     found = tuple(files)
-    places = {file.filename: PackagePath(f"files/{file.sha256}/{file.filename}") for file in found}
+    places: dict[str, PackagePath] = {
+        file.filename: PackagePath(f"files/{file.sha256}/{file.filename}") for file in found
+    }
     return PublishedPage(Page(name, found), {file.filename: file for file in found}, places)
 
 
@@ -218,6 +220,7 @@ class Scale:
     requirements: int = 3
     versions: Sequence[str] = _VERSIONS
     specifiers: Sequence[str] = _SPECIFIERS
+    pythons: Sequence[str | None] = _PYTHONS
     oddities: float = 0.04
     yanked: float = 0.1
     missing: float = 0.02
@@ -229,7 +232,9 @@ class Scale:
 
 
 SMALL = Scale()
-PLAIN = replace(SMALL, versions=_FINALS, specifiers=_RANGES, oddities=0, yanked=0, without_metadata=0)
+PLAIN = replace(
+    SMALL, versions=_FINALS, specifiers=_RANGES, pythons=_PYTHONS[:1], oddities=0, yanked=0, without_metadata=0
+)
 """What pip, uv and this program agree on."""
 
 
@@ -246,7 +251,7 @@ def make_index(random: Random, scale: Scale = SMALL) -> GeneratedIndex:
 
 
 def _upload_release(maker: IndexMaker, random: Random, scale: Scale, name: str, version: str) -> None:
-    requires_python, day = random.choice(_PYTHONS), random.choice(_DAYS)
+    requires_python, day = random.choice(scale.pythons), random.choice(_DAYS)
     yanked = random.random() < scale.yanked
     requires = _requirements(random, scale, name)
     tags = random.choice((_TAGS[:1], _TAGS[:1], _TAGS[:1], _TAGS[1:], _TAGS[1:3], ()))
@@ -299,7 +304,7 @@ def make_wanted(random: Random, scale: Scale = SMALL) -> Wanted:
     """Return lines, machines, groups, blocks and a cooldown."""
     selected = random.choice((None, 1, 1, 2))
     lines = tuple(make_line(random, scale, latest=selected) for _ in range(random.randint(1, 3)))
-    groups = ()
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     if random.random() < 0.4:
         groups = (("web", tuple(_item(random, scale) for _ in range(2))),)
     return Wanted(

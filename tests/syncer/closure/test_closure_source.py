@@ -19,8 +19,10 @@ from fakepypi.answer import Answer
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import UNKNOWN
-from mirror_syncer.closure.requests import MAX_REQUESTS
+from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
+from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, RefusedError, UnreachableError
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.page import File, Page
@@ -319,11 +321,11 @@ async def test_first_look_at_a_project_is_cheap(closures: Closures, pypi: fakepy
             lines = await source.requirement_lines(name, wheel)
             assert lines == RequirementLines(("a>=1",))
             assert (source.counts.pages, source.counts.metadata) == (1, 1)
-            assert source.counts.bytes < 200_000
+            assert source.counts.metadata_bytes < 200_000
         async with closures.begin() as source:
             await source.prefetch(file for file in page.files)
             assert await source.requirement_lines(name, wheel) == lines
-            assert (source.counts.pages, source.counts.metadata, source.counts.bytes) == (0, 0, 0)
+            assert source.counts == RequestCounts()
 
 
 def remove_core_metadata(document: dict) -> None:  # type: ignore[type-arg]
@@ -331,6 +333,28 @@ def remove_core_metadata(document: dict) -> None:  # type: ignore[type-arg]
     for file in document["files"]:
         file.pop("core-metadata", None)
         file.pop("data-dist-info-metadata", None)
+
+
+async def test_whole_closure_is_cheap(closures: Closures, pypi: fakepypi.FakePyPI) -> None:
+    """Of an index without ``.metadata`` it costs two requests a project, and reads small parts of wheels; then none."""
+    for number in range(20):
+        requires = (f"p{number + 1}>=2",) if number < 19 else ()
+        for version in ("1.0", "2.0", "3.0"):
+            pypi.index.project(f"p{number}").upload(version, sdist=False, requires_dist=requires, padding=1_000_000)
+        pypi.faults.on_page(f"p{number}").edit(remove_core_metadata)
+    policy = parse_policy(
+        b'[mirror]\nprojects = ["p0"]\nlatest = 1\n'
+        b'[machines]\npythons = ["3.11", "3.13"]\nplatforms = ["linux-x86_64", "windows-amd64"]\n'
+    )
+
+    async with closures.begin() as source:
+        closure = await resolve(policy, source=source, now=closures.now)
+        assert (source.counts.pages, source.counts.metadata) == (20, 20)
+        assert source.counts.metadata_bytes < 20 * 100_000
+    assert [project.files for project in closure.projects.values()] == [1] * 20
+    async with closures.begin() as source:
+        assert await resolve(policy, source=source, now=closures.now) == closure
+        assert source.counts == RequestCounts()
 
 
 async def test_concurrent_questions_share_requests(closures: Closures, pypi: fakepypi.FakePyPI) -> None:

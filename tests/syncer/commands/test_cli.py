@@ -280,8 +280,8 @@ async def test_plan_offline_sends_no_request(six: Site, pypi: fakepypi.FakePyPI)
     assert not list(six.data.iterdir())
 
 
-async def test_plan_requests_only_pages_and_writes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`plan` requests only pages from upstream, and writes nothing into the tree."""
+async def test_plan_requests_pages_and_metadata_and_writes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` requests pages and what releases require from upstream, and writes nothing into the tree."""
     done = await mirror_syncer(six, "plan", "six")
 
     assert done.code == 0
@@ -289,7 +289,8 @@ async def test_plan_requests_only_pages_and_writes_nothing(six: Site, pypi: fake
         word in done.out
         for word in ("named by a person", "download", "six-1.0.tar.gz", "2 files to download", "free now")
     )
-    assert pypi.log.paths() == ["/simple/six/"]
+    assert pypi.log.paths().count("/simple/six/") == 1
+    assert not [path for path in pypi.log.paths() if path.endswith(".whl")]
     assert not list(six.data.iterdir())
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import fakepypi
 from mirror_contract import ProjectState, Run, RunState
-from mirror_syncer.commands import plan_report
+from mirror_syncer.commands import planning
 from mirror_syncer.commands.plan_report import Report
 from syncer.planning import planned
 from syncer.site import Site
@@ -198,7 +198,7 @@ async def test_plan_of_too_many_projects_sends_no_request(
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six")
-    monkeypatch.setattr(plan_report, "MAX_ESTIMATED_PROJECTS", 1)
+    monkeypatch.setattr(planning, "MAX_ESTIMATED_PROJECTS", 1)
 
     whole, named = await planned(site), await planned(site, "six")
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.config import Age, ProjectPolicy, Selection, VersionRule, decide
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.machines import Machines
-from mirror_syncer.config.policy.closure import ProjectClosure, UnmetReason
+from mirror_syncer.config.policy.closure import ProjectClosure
 from mirror_syncer.config.policy.file_rules import FileRules
 from mirror_syncer.config.policy.project_policy import fingerprint
 from mirror_syncer.model.page import File, Page

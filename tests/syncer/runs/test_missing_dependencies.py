@@ -3,8 +3,7 @@
 import pytest
 
 import fakepypi
-from mirror_contract import RunState
-from mirror_syncer.config.policy.closure import UnmetReason
+from mirror_contract import RunState, UnmetReason
 from syncer.indexes import choose, upload
 from syncer.site import Running, Site
 

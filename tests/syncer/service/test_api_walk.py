@@ -76,7 +76,7 @@ async def test_every_call_of_the_document_answers_as_shown(
     pypi.index.project("six").upload("1.17.0")
     pypi.index.project("zope.interface").upload("7.1")
     slow = pypi.faults.on_page("zope-interface").gate()
-    site.select("six", "zope.interface", "no-such-project")
+    site.select("six", "zope.interface", "no-such-project", follow=True)
     (tmp_path / "control").mkdir()
     (tmp_path / "token").write_text(_TOKEN)
     blocks = _blocks()

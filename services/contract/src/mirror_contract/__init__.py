@@ -4,6 +4,17 @@ The data types that the syncer and control exchange: runs, projects and the mirr
 No I/O and no settings: both services, the command lines and the tests may import all of it.
 """
 
+from mirror_contract.dependencies import (
+    DependencySummary,
+    KeptRelease,
+    ProjectDependencies,
+    Requirement,
+    RequirementState,
+    Requirer,
+    SelectionCause,
+    UnmetReason,
+    UnmetRequirement,
+)
 from mirror_contract.names import ProjectName, parse_project_name
 from mirror_contract.policy import (
     FileChanges,
@@ -22,12 +33,14 @@ from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, 
 __all__ = [
     "Choice",
     "Counts",
+    "DependencySummary",
     "Disk",
     "Failure",
     "FileChanges",
     "FilePreview",
     "HeldFile",
     "HeldSummary",
+    "KeptRelease",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
@@ -35,17 +48,24 @@ __all__ = [
     "PolicyState",
     "Project",
     "ProjectChanges",
+    "ProjectDependencies",
     "ProjectFile",
     "ProjectName",
     "ProjectState",
     "Release",
     "ReleaseRequest",
+    "Requirement",
+    "RequirementState",
+    "Requirer",
     "Run",
     "RunKind",
     "RunRequest",
     "RunState",
     "Schedule",
+    "SelectionCause",
     "Status",
     "Trigger",
+    "UnmetReason",
+    "UnmetRequirement",
     "parse_project_name",
 ]

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from mirror_contract.dependencies import ProjectDependencies
+
 
 class ProjectState(StrEnum):
     """The state of a mirrored project compared with upstream."""
@@ -93,4 +95,8 @@ class Project(BaseModel):
         default=None,
         description="Present only in the response for a single project. First published files: the newest 500, after "
         "up to 100 older ones without an upload time; the index page lists all. Then at most 500 unpublished files.",
+    )
+    dependencies: ProjectDependencies | None = Field(
+        default=None,
+        description="Present only in the response for a single project, where mirror.toml follows dependencies.",
     )

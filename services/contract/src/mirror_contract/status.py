@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from mirror_contract.dependencies import DependencySummary
 from mirror_contract.policy import PolicyState
 from mirror_contract.project import Project, ProjectState
 from mirror_contract.run import Run
@@ -102,6 +103,9 @@ class Status(BaseModel):
         default=None, description="Files that a run of kind `collect` with `now` would delete; absent: none."
     )
     held: HeldSummary | None = Field(default=None, description="Absent: no file is held or blocked.")
+    dependencies: DependencySummary | None = Field(
+        default=None, description="Absent: mirror.toml does not follow dependencies."
+    )
     failing: list[Project] = Field(
         default=[],
         description="The first twenty projects that are failing or partial; of a selection, also those behind.",

@@ -20,8 +20,8 @@ from mirror_control.client.api_client import ApiClient
 from mirror_control.client.download_schemas import DownloadFilter, MissFilter
 from mirror_control.client.health import assess_health
 from mirror_control.client.issue import HealthLevel
-from mirror_control.client.schemas import ProjectFilter, RunFilter
-from mirrorctl import views
+from mirror_control.client.schemas import ProjectFilter, RunFilter, UnmetFilter
+from mirrorctl import dependency_views, views
 from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
 from mirrorctl.follow import exit_with, follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
@@ -192,11 +192,24 @@ def projects(
     *,
     state: Annotated[list[ProjectState] | None, typer.Option(help="Only this state (repeatable).")] = None,
     search: Annotated[str | None, typer.Option(help="Prefix of the names.")] = None,
+    unmet: Annotated[
+        bool, typer.Option("--unmet", help="List requirements that are not met here, of all projects or of one.")
+    ] = False,
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List projects, or show why one is or is not mirrored."""
+    """
+    List projects, or show why one is or is not mirrored.
+
+    Of one project, it also shows why each release is here, what it requires, and who requires it.
+    """
+    if unmet:
+        if state or search:
+            fail("--unmet lists requirements; use it without --state and --search", code=USAGE)
+        which = parse_options(UnmetFilter, project=name, limit=limit, after=after)
+        found = call_control(context.obj, lambda control: control.list_unmet(which))
+        return show_page(found, dependency_views.unmet(found.items), as_json=as_json)
     if name is not None:
         normalized = _normalize(name)
         project = call_control(context.obj, lambda control: control.get_project(normalized))

@@ -18,7 +18,7 @@ from mirror_control.client.formatting import UNDATED_EFFECT, format_count, forma
 from mirror_control.client.health import assess_health
 from mirror_control.client.issue import HealthLevel, Issue
 from mirror_control.client.schemas import Item, Page
-from mirrorctl import policy_views
+from mirrorctl import dependency_views, policy_views
 from mirrorctl.tables import new_facts, new_table
 
 View = RenderableType
@@ -106,6 +106,7 @@ def status(found: Status) -> View:
         )
     if found.upstream_news_at is not None:
         facts.add_row("news", f"upstream last changed {format_time(found.upstream_news_at)}")
+    dependency_views.add_facts(facts, found)
     policy_views.add_facts(facts, found)
     facts.add_row("version", f"{printable(found.version)}, up for {_uptime(found)}")
     panel = Panel(
@@ -148,7 +149,7 @@ def projects(found: Iterable[Project]) -> View:
 
 
 def project(found: Project) -> View:
-    """Return a project with its files."""
+    """Return a project with its files and dependencies."""
     facts = new_facts()
     facts.add_row("project", found.name)
     facts.add_row(
@@ -178,9 +179,10 @@ def project(found: Project) -> View:
             printable(file.sha256),
             printable(file.reason),
         )
+    parts: list[View] = [facts, table]
     if (more := found.file_count - sum(file.url is not None for file in found.files or ())) > 0:
-        return Group(facts, table, Text(f"{format_count(more, 'older file')} more: /simple/{found.name}/"))
-    return Group(facts, table)
+        parts.append(Text(f"{format_count(more, 'older file')} more: /simple/{found.name}/"))
+    return Group(*parts, *dependency_views.of_project(found))
 
 
 def downloads(found: Downloads) -> View:

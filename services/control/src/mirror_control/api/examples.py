@@ -13,26 +13,35 @@ from pydantic import BaseModel
 from mirror_contract import (
     Choice,
     Counts,
+    DependencySummary,
     Disk,
     FileChanges,
     FilePreview,
     HeldFile,
     HeldSummary,
+    KeptRelease,
     PendingRemoval,
     PolicyCheck,
     PolicyState,
     Project,
     ProjectChanges,
+    ProjectDependencies,
     ProjectFile,
     ProjectState,
     Release,
+    Requirement,
+    RequirementState,
+    Requirer,
     Run,
     RunKind,
     RunRequest,
     RunState,
     Schedule,
+    SelectionCause,
     Status,
     Trigger,
+    UnmetReason,
+    UnmetRequirement,
 )
 from mirror_control.client.download_schemas import ClientShare, Day, Downloads, MissedProject, Misses, Share
 from mirror_control.client.schemas import (
@@ -44,6 +53,7 @@ from mirror_control.client.schemas import (
     Readiness,
     ReleasePage,
     RunPage,
+    UnmetPage,
 )
 from mirror_control.problems import reason_phrase
 
@@ -91,6 +101,14 @@ _HELD: Final = HeldFile(
     reason="uploaded 2026-11-20 09:30 UTC; this mirror waits 7 days, until 2026-11-27 09:31 UTC",
     until=_NOW + timedelta(days=5),
 )
+_UNMET: Final = UnmetRequirement(
+    project="jupyterlab",
+    version="4.4.9",
+    requirement='tomli>=1.2.2; python_version < "3.11"',
+    machines=["Python 3.10 on linux-x86_64"],
+    reason=UnmetReason.HELD,
+    message="tomli-2.3.0-py3-none-any.whl is held: uploaded 2026-11-20 09:30 UTC; this mirror waits 7 days",
+)
 _RELEASE: Final = Release(
     id="9f1c2d3e",
     requirement="django==5.2.19",
@@ -117,10 +135,26 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
                     upload_time=datetime(2024, 12, 4, 17, 35, 26, tzinfo=UTC),
                 )
             ],
+            "dependencies": ProjectDependencies(
+                releases=[
+                    KeptRelease(version="1.17.0", because="python-dateutil → six>=1.5"),
+                    KeptRelease(version="1.16.0", because="witness of legacy-app on Python 3.11 on linux-x86_64"),
+                ],
+                requires=[
+                    Requirement(
+                        requirement='enum34; python_version < "3.4"',
+                        project="enum34",
+                        releases=["1.17.0"],
+                        state=RequirementState.UNNEEDED,
+                    )
+                ],
+                required_by=[Requirer(project="python-dateutil", requirement="six>=1.5")],
+            ),
         }
     ),
     "ProjectPage": ProjectPage(items=[_SIX], next="six"),
     "HeldPage": HeldPage(items=[_HELD], next="1764235890/django/1764235890/django-5.2.19.tar.gz"),
+    "UnmetPage": UnmetPage(items=[_UNMET]),
     "Release": _RELEASE.model_copy(update={"run": _RUN.id}),
     "ReleasePage": ReleasePage(items=[_RELEASE]),
     "Schedule": _SCHEDULE,
@@ -148,6 +182,13 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
             last_at=_NOW + timedelta(hours=24),
         ),
         held=HeldSummary(held_files=14, blocked_files=1, projects=6, next_change_at=_NOW + timedelta(hours=3)),
+        dependencies=DependencySummary(
+            resolved_at=_NOW,
+            projects={SelectionCause.LINE: 3, SelectionCause.REQUIRED: 38, SelectionCause.LOCK: 1},
+            lines=3,
+            proofs=6,
+            unmet=dict.fromkeys(UnmetReason, 0) | {_UNMET.reason: 1},
+        ),
         policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
         failing=[_FAILING],
     ),

@@ -39,6 +39,8 @@ from mirror_control.client.schemas import (
     ReleasePage,
     RunFilter,
     RunPage,
+    UnmetFilter,
+    UnmetPage,
 )
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -147,6 +149,10 @@ class ApiClient:
     async def list_held(self, wanted: HeldFilter) -> HeldPage:
         """Return a page of held and blocked files."""
         return parse_response(HeldPage, await self.call("GET", "held", query=wanted))
+
+    async def list_unmet(self, wanted: UnmetFilter) -> UnmetPage:
+        """Return a page of unmet requirements."""
+        return parse_response(UnmetPage, await self.call("GET", "unmet", query=wanted))
 
     async def list_releases(self) -> ReleasePage:
         """Return the releases in force."""

@@ -1,8 +1,10 @@
 """Times and numbers, formatted for people on a terminal and on the page."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _MINUTE_SECONDS, _HOUR_SECONDS, _DAY_SECONDS = 60, 3600, 86400
+_SHOWN_MACHINES = 2
 
 UNDATED_EFFECT = "pip --uploaded-prior-to refuses the project; uv --exclude-newer refuses these files"
 """How clients treat files whose upload time is missing or unreadable."""
@@ -28,3 +30,9 @@ def format_time(moment: datetime | None, *, now: datetime | None = None) -> str:
         return "never"
     seconds = round(((now or datetime.now(UTC)) - moment).total_seconds())
     return f"{format_duration(seconds)} ago" if seconds >= 0 else f"in {format_duration(seconds)}"
+
+
+def describe_machines(machines: Sequence[str]) -> str:
+    """Return the names of machines; of many, the first two and the number of others."""
+    more = len(machines) - _SHOWN_MACHINES
+    return ", ".join(machines[:_SHOWN_MACHINES]) + (f" and {more:,} more" if more > 0 else "")

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from mirror_contract import ProjectState, Run, RunKind, RunState, Status
+from mirror_control.client.dependency_issues import find_dependency_issues
 from mirror_control.client.formatting import format_count, format_duration
 from mirror_control.client.issue import MIRRORCTL, HealthLevel, Issue
 from mirror_control.client.storage_issues import find_damage_issues, find_space_issues, find_volume_issues
@@ -24,6 +25,7 @@ def find_issues(status: Status, *, now: datetime) -> list[Issue]:
         *_find_sync_issues(status, now=now),
         *_find_withheld_removals(status),
         *_find_project_issues(status),
+        *find_dependency_issues(status),
         *find_damage_issues(status),
         *_find_upstream_issues(status),
         *_find_schedule_issues(status),

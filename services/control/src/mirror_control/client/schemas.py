@@ -17,6 +17,8 @@ from mirror_contract import (
     RunKind,
     RunState,
     Trigger,
+    UnmetReason,
+    UnmetRequirement,
 )
 
 Item = TypeVar("Item")
@@ -96,6 +98,10 @@ class HeldPage(Page[HeldFile]):
     """A page of files that clients cannot download for now; the next to be published come first."""
 
 
+class UnmetPage(Page[UnmetRequirement]):
+    """A page of requirements that are not met; lines and groups of mirror.toml come first, then projects by name."""
+
+
 class ReleasePage(Page[Release]):
     """All releases in force, oldest first; `next` is null."""
 
@@ -155,3 +161,14 @@ class HeldFilter(Filter):
         default=None, description="Only files of this project; any spelling of its name.", examples=["django"]
     )
     decision: list[HeldDecision] = Field(default=[], description="Any of these values.")
+
+
+class UnmetFilter(Filter):
+    """A filter for unmet requirements."""
+
+    project: ProjectName | None = Field(
+        default=None,
+        description="Only requirements of this project's releases, or lines that name it; any spelling.",
+        examples=["django"],
+    )
+    reason: list[UnmetReason] = Field(default=[], description="Any of these values.")

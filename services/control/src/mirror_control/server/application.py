@@ -26,6 +26,7 @@ from mirror_control.api import (
     runs,
     schedule,
     status,
+    unmet,
 )
 from mirror_control.api.examples import add_examples
 from mirror_control.client.schemas import Problem
@@ -54,6 +55,7 @@ _TAGS = [
     {"name": "runs", "description": "Past, current and queued work of the mirror: syncs, verifies and collections."},
     {"name": "status", "description": "The state of the mirror: freshness, completeness, free disk space."},
     {"name": "projects", "description": "Mirrored projects, and why a project is not mirrored."},
+    {"name": "unmet", "description": "Requirements that the mirror does not meet."},
     {
         "name": "downloads",
         "description": "Downloads from the mirror by project and client, and requests that it answered with 404.",
@@ -122,7 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequireToken, tokens=tokens)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
-    for noun in (runs, status, projects, policy, held, releases, downloads, schedule, health):
+    for noun in (runs, status, projects, unmet, policy, held, releases, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from mirror_contract import Choice, ProjectFile, ProjectState, parse_project_name
+from mirror_contract import Choice, ProjectFile, ProjectState, UnmetReason, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Counts, FullSyncs, Syncer
@@ -16,7 +16,7 @@ from mirror_control.client.api_client import ApiError, RefusedError
 from mirror_control.client.download_schemas import DownloadFilter, MissFilter
 from mirror_control.client.formatting import UNDATED_EFFECT
 from mirror_control.client.health import assess_health, assess_unknown_status
-from mirror_control.client.schemas import HeldDecision, HeldFilter, ProjectFilter
+from mirror_control.client.schemas import HeldDecision, HeldFilter, ProjectFilter, UnmetFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.ui.rendering import ASSETS, render
 
@@ -127,6 +127,22 @@ async def held(request: Request, syncer: Syncer, project: Text = "", decision: T
     return render(request, "held.html", found=found, project=name or "", decision=decision, choices=_HELD_DESCRIPTIONS)
 
 
+@router.get("/ui/unmet")
+async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Text = "", after: Text = "") -> Response:
+    """List requirements that the mirror does not meet; lines that cannot be installed come first."""
+    try:
+        name = parse_project_name(project) if project.strip() else None
+        reasons = [UnmetReason(reason)] if reason in list(UnmetReason) else []
+        wanted = UnmetFilter(project=name, reason=reasons, after=after[:_MAX_AFTER_LENGTH] or None, limit=_PAGE_SIZE)
+    except ValueError as error:
+        return render(request, "error.html", title="Unmet requirements", detail=str(error), status_code=422)
+    try:
+        found = await syncer.list_unmet(wanted)
+    except ApiError as error:
+        return _render_api_error(request, error, title="Unmet requirements")
+    return render(request, "unmet.html", found=found, project=name or "", reason=reason, reasons=_UNMET_DESCRIPTIONS)
+
+
 @router.get("/ui/downloads")
 async def downloads(request: Request, counts: Counts) -> Response:
     """
@@ -197,6 +213,19 @@ def _render_api_error(request: Request, error: ApiError, *, title: str) -> Respo
 _HELD_DESCRIPTIONS = {
     HeldDecision.HOLD: "wait for their cooldown",
     HeldDecision.BLOCK: "are blocked",
+}
+_UNMET_DESCRIPTIONS = {
+    UnmetReason.NO_PROOF: "line cannot be installed",
+    UnmetReason.NO_PROJECT: "no such project",
+    UnmetReason.NO_RELEASE: "no such release",
+    UnmetReason.NO_FILE: "no file for the machine",
+    UnmetReason.HELD: "held by the cooldown",
+    UnmetReason.BLOCKED: "blocked",
+    UnmetReason.YANKED: "yanked",
+    UnmetReason.UNREADABLE: "unreadable requirement",
+    UnmetReason.BY_URL: "required by URL",
+    UnmetReason.UNKNOWN: "requirements unknown",
+    UnmetReason.FAILED: "not delivered by upstream",
 }
 _STATE_DESCRIPTIONS = {
     ProjectState.CURRENT: "up to date with upstream",

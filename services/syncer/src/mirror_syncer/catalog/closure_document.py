@@ -6,8 +6,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from pydantic import BaseModel, ConfigDict
 
-from mirror_contract import parse_project_name
-from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Proof, Unmet, UnmetReason
+from mirror_contract import UnmetReason, parse_project_name
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Proof, Unmet
 from mirror_syncer.config.policy.selection import VersionRule
 
 FORMAT = 1
@@ -31,6 +31,7 @@ class _Project(_Strict):
     resolved: list[str]
     unusable: list[str]
     chains: dict[str, str]
+    required_by: dict[str, list[str]]
     files: int
     size: int
 
@@ -69,6 +70,7 @@ def encode_closure(closure: Closure) -> bytes:
                 resolved=sorted(project.resolved),
                 unusable=sorted(project.unusable),
                 chains={version: _text(chain) for version, chain in project.chains.items()},
+                required_by={by: [_text(one) for one in texts] for by, texts in sorted(project.required_by.items())},
                 files=project.files,
                 size=project.size,
             )
@@ -112,6 +114,7 @@ def decode_closure(document: bytes) -> Closure:
                 resolved=frozenset(project.resolved),
                 unusable=frozenset(project.unusable),
                 chains=project.chains,
+                required_by={_name(by): tuple(texts) for by, texts in project.required_by.items()},
                 files=project.files,
                 size=project.size,
             )

@@ -9,7 +9,7 @@ import structlog
 
 from mirror_syncer.catalog.closure_document import FORMAT, decode_closure, encode_closure
 from mirror_syncer.catalog.schema import closure
-from mirror_syncer.config.policy.closure import Closure
+from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure
 
 log = structlog.get_logger()
 
@@ -50,6 +50,18 @@ class Closures:
             log.warning("the stored dependency closure is damaged; it is computed again", reason=_shown(error))
             return None
         return StoredClosure(read, found["policy_digest"], found["pages_digest"], found["computed_at"])
+
+    def in_force(self) -> Closure:
+        """Return the closure in force; ``NO_CLOSURE`` if nothing is known yet."""
+        stored = self.get()
+        return NO_CLOSURE if stored is None else stored.closure
+
+    def resolved_at(self) -> int | None:
+        """Return when the closure in force was computed, in seconds since the epoch; None: there is none."""
+        query = sa.select(closure.c.computed_at)  # without the document, which may have megabytes
+        with self._engine.connect() as connection:
+            found: int | None = connection.scalar(query)
+        return found
 
     def store(self, stored: StoredClosure) -> None:
         """Put a closure in place of the last one."""

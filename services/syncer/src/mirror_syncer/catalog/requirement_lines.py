@@ -38,8 +38,13 @@ class StoredRequirementLines:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def get(self, keys: Iterable[LinesKey], *, now: int) -> dict[LinesKey, RequirementLines]:
-        """Return the stored lines of these keys, and note that they are used; unreadable ones count as missing."""
+    def get(self, keys: Iterable[LinesKey], *, now: int | None) -> dict[LinesKey, RequirementLines]:
+        """
+        Return the stored lines of these keys; unreadable ones count as missing.
+
+        Args:
+            now: notes that they are used, in seconds since the epoch; None: nothing is written.
+        """
         found, unnoted = dict[LinesKey, RequirementLines](), list[LinesKey]()
         columns = requirement_lines.c
         with self._engine.connect() as connection:
@@ -49,7 +54,7 @@ class StoredRequirementLines:
                     if (lines := _decode(text)) is None:
                         continue
                     found[LinesKey(key)] = lines
-                    if used_at <= now - _DAY_SECONDS:
+                    if now is not None and used_at <= now - _DAY_SECONDS:
                         unnoted.append(LinesKey(key))
         if unnoted:
             with self._engine.begin() as connection:

@@ -54,7 +54,7 @@ class Required:
     need: Need
     machines: int
     clients: int
-    """pip and uv on these machines, as far as they install what requires it: they may read requires-python otherwise."""
+    """pip and uv on these machines, as far as each installs what requires it: they read requires-python differently."""
     requirer: Requirer
 
 
@@ -99,6 +99,11 @@ class Demands:
             selected = {version for _, version in project.releases()}
             for version in sorted(project.unread.keys() - selected):
                 yield project, str(version), project.unread[version]
+
+    @property
+    def everyone(self) -> int:
+        """All machines."""
+        return self._environments.everyone
 
     def names(self, machines: int) -> tuple[str, ...]:
         """Return the names of machines."""

@@ -6,18 +6,18 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
 from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
-from mirror_syncer.closure.pages import PageSource
 from mirror_syncer.closure.requests import RequestCounts, SharedCalls
 from mirror_syncer.errors import FileRejectedError, RefusedError
 from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
 from mirror_syncer.model.names import Sha256, metadata_name
-from mirror_syncer.model.page import File, names
+from mirror_syncer.model.page import File, PublishedPage, names
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.model.sdist import MAX_SDIST_BYTES, SDIST_ENDINGS, SdistContents, read_sdist
@@ -27,7 +27,7 @@ from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, 
 from mirror_syncer.work.transfer.metadata import promised_metadata
 
 UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
-"""Of a file that is not read: no wheel and no source distribution, or a large or damaged one."""
+"""Of a file that is not read: no wheel and no source distribution, a large or damaged one, or one that is upstream."""
 _MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
 
 
@@ -39,13 +39,22 @@ class _Read:
     key: LinesKey | None
 
 
+class PublishedPages(Protocol):
+    """Where published pages are found."""
+
+    async def published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return a project's published page, whose files are on disk; None if there is none that can be read."""
+
+
 class MetadataSource:
     """
     Finds the requirements of files, each once.
 
     Args:
+        index: None: upstream is not asked.
         slots: bounds the requests at once.
         now: returns the time in seconds since the epoch.
+        stores: False: nothing is stored.
     """
 
     def __init__(
@@ -53,12 +62,13 @@ class MetadataSource:
         *,
         catalog: Catalog,
         view: View,
-        index: Index,
-        pages: PageSource,
+        index: Index | None,
+        pages: PublishedPages,
         priority: Priority,
         slots: asyncio.Semaphore,
         counts: RequestCounts,
         now: Callable[[], int],
+        stores: bool,
     ) -> None:
         self._catalog = catalog
         self._view = view
@@ -69,20 +79,22 @@ class MetadataSource:
         self._sdist_slots = asyncio.Semaphore(_MAX_SDISTS)
         self._counts = counts
         self._now = now
+        self._stores = stores
         self._calls = SharedCalls[str, RequirementLines]()
         self._stored: dict[LinesKey, RequirementLines | None] = {}
         """What the catalog has of the keys that it was asked for."""
 
     async def prefetch(self, files: Iterable[File]) -> None:
         """Read what the catalog has of many files at once."""
-        keys = {key for file in files for key in (*_verified_keys(file), *_unverified_keys(file))}
+        keys = {key for file in files for key in lines_keys(file)}
         if wanted := keys - self._stored.keys():
-            found = await asyncio.to_thread(self._catalog.requirement_lines.get, wanted, now=self._now())
+            now = self._now() if self._stores else None
+            found = await asyncio.to_thread(self._catalog.requirement_lines.get, wanted, now=now)
             self._stored |= dict.fromkeys(wanted) | found
 
     def is_known(self, file: File) -> bool:
         """Return whether ``prefetch`` found what a file requires."""
-        return any(self._stored.get(key) is not None for key in (*_verified_keys(file), *_unverified_keys(file)))
+        return any(self._stored.get(key) is not None for key in lines_keys(file))
 
     async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
         """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
@@ -108,11 +120,16 @@ class MetadataSource:
                 raise FileRejectedError(
                     f"{file.filename} is published, but missing on disk or unreadable; run `verify`"
                 )
-            read = await (self._request_wheel(file) if _is_wheel(file) else self._request_sdist(file))
-        if read.key is not None:
+            read = await self._request(file)
+        if self._stores and read.key is not None:
             await asyncio.to_thread(self._catalog.requirement_lines.put, {read.key: read.lines}, now=self._now())
             self._stored[read.key] = read.lines
         return read.lines
+
+    async def _request(self, file: File) -> _Read:
+        if self._index is None:
+            return _Read(UNKNOWN, None)
+        return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
 
     async def _read_on_disk(self, project: NormalizedName, file: File) -> _Read | None:
         published = await self._pages.published(project)
@@ -142,26 +159,26 @@ class MetadataSource:
                 return None
         return _Read(_parse_sdist(contents), verified_key(file.sha256))
 
-    async def _request_wheel(self, file: File) -> _Read:
+    async def _request_wheel(self, index: Index, file: File) -> _Read:
         promise = promised_metadata(file)
-        if file.core_metadata and (body := await self._request_metadata(file, promise)) is not None:
+        if file.core_metadata and (body := await self._request_metadata(index, file, promise)) is not None:
             lines = await asyncio.to_thread(parse_metadata, body)
             return _Read(lines, next(iter(_unverified_keys(file)), None) if promise is None else verified_key(promise))
         async with self._slots:
             body = await read_remote_metadata(
-                self._index, file.url, size=file.size, priority=self._priority, count=self._count
+                index, file.url, size=file.size, priority=self._priority, count=self._count
             )
         lines = await asyncio.to_thread(parse_metadata, body)
         if promise is not None and _digest(body) == promise:
             return _Read(lines, verified_key(promise))
         return _Read(lines, next(iter(_unverified_keys(file)), None))
 
-    async def _request_metadata(self, file: File, promise: Sha256 | None) -> bytes | None:
+    async def _request_metadata(self, index: Index, file: File, promise: Sha256 | None) -> bytes | None:
         """Request a wheel's ``.metadata``; None if upstream does not keep its promise, so that the wheel decides."""
         sink = MemorySink(MAX_METADATA_BYTES, what="its metadata")
         async with self._slots:
             try:
-                await self._index.metadata(file.url, sink, priority=self._priority)
+                await index.metadata(file.url, sink, priority=self._priority)
             except (RefusedError, FileRejectedError):
                 return None
             finally:
@@ -169,14 +186,14 @@ class MetadataSource:
         body = sink.body
         return body if promise in (None, _digest(body)) else None
 
-    async def _request_sdist(self, file: File) -> _Read:
+    async def _request_sdist(self, index: Index, file: File) -> _Read:
         unverified = next(iter(_unverified_keys(file)), None)
         if file.size is not None and file.size > MAX_SDIST_BYTES:
             return _Read(UNKNOWN, None)
         sink = MemorySink(MAX_SDIST_BYTES, what="it")
         async with self._slots, self._sdist_slots:
             try:
-                await self._index.file(file.url, sink, priority=self._priority, resume=file.sha256 != NO_DIGEST)
+                await index.file(file.url, sink, priority=self._priority, resume=file.sha256 != NO_DIGEST)
             except FileRejectedError:  # too large, though its page did not say so
                 return _Read(UNKNOWN, unverified)
             finally:
@@ -194,7 +211,12 @@ class MetadataSource:
 
     def _count(self, count: int) -> None:
         self._counts.metadata += 1
-        self._counts.bytes += count
+        self._counts.metadata_bytes += count
+
+
+def lines_keys(file: File) -> tuple[LinesKey, ...]:
+    """Return the keys by which the catalog may have the requirement lines of a file, the best one first."""
+    return (*_verified_keys(file), *_unverified_keys(file))
 
 
 def _parse_sdist(contents: SdistContents | None) -> RequirementLines:

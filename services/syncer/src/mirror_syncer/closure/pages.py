@@ -1,7 +1,7 @@
 """Pages of projects for the dependency closure: as they are stored here, else upstream's."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.requests import RequestCounts, SharedCalls
-from mirror_syncer.errors import InvalidPageError, RefusedError, UpstreamError
+from mirror_syncer.errors import InvalidPageError, RefusedError, UnreachableError, UpstreamError
 from mirror_syncer.model.page import Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
@@ -38,11 +38,14 @@ class PageSource:
     Finds pages, each once.
 
     Args:
+        index: None: upstream is not asked.
         unhashed: decides about files without a sha256, as a sync does.
         bounds: how far upstream's serials are believed.
         slots: bounds the requests at once.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked a short time ago.
+        stores: False: nothing is stored.
+        refreshed: projects of which a page is requested although one is stored.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class PageSource:
         *,
         catalog: Catalog,
         view: View,
-        index: Index,
+        index: Index | None,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,
         priority: Priority,
@@ -58,6 +61,8 @@ class PageSource:
         counts: RequestCounts,
         now: Callable[[], int],
         force: bool,
+        stores: bool,
+        refreshed: Collection[NormalizedName],
     ) -> None:
         self._catalog = catalog
         self._view = view
@@ -69,6 +74,8 @@ class PageSource:
         self._counts = counts
         self._now = now
         self._force = force
+        self._stores = stores
+        self._refreshed = frozenset(refreshed)
         self._pages = SharedCalls[NormalizedName, Page | None]()
         self._published = SharedCalls[NormalizedName, PublishedPage | None]()
 
@@ -87,9 +94,9 @@ class PageSource:
 
     async def _find(self, name: NormalizedName) -> Page | None:
         stored = await asyncio.to_thread(self._read_stored, name)
-        if stored.is_absent:
+        if stored.is_absent and name not in self._refreshed:
             return None
-        if stored.page is not None and not self._is_old(stored.row):
+        if stored.page is not None and name not in self._refreshed and not self._is_old(stored.row):
             return stored.page
         try:
             answer = await self._ask(name, stored)
@@ -97,21 +104,18 @@ class PageSource:
             if stored.page is None:
                 raise
             return stored.page
-        match answer:
-            case Gone():
-                now = self._now()
-                await asyncio.to_thread(self._catalog.absent_projects.add, name, until=now + _ABSENT_SECONDS, now=now)
-                return None
-            case NotModified():
-                if stored.row is not None:
-                    seen = replace(stored.row, checked_at=self._now())
-                    await asyncio.to_thread(self._catalog.keep_unpublished_page, seen, None)
-                return stored.page
-            case PageResponse():
-                self._counts.bytes += len(answer.body)
-                return await asyncio.to_thread(self._keep, stored.row, answer)
+        if isinstance(answer, PageResponse):
+            self._counts.page_bytes += len(answer.body)
+            return await asyncio.to_thread(self._take, stored, answer)
+        if self._stores:
+            await asyncio.to_thread(self._note, name, stored, answer)
+        is_published = stored.row is not None and stored.row.published
+        # The deletion guard decides whether a published project leaves.
+        return stored.page if isinstance(answer, NotModified) or is_published else None
 
     async def _ask(self, name: NormalizedName, stored: _Stored) -> PageResponse | NotModified | Gone:
+        if self._index is None:
+            raise UnreachableError(f"the page of {name} is not here, and upstream was not asked")
         validators = NO_VALIDATORS if stored.page is None or stored.row is None else stored.row.validators
         async with self._slots:
             self._counts.pages += 1
@@ -148,11 +152,28 @@ class PageSource:
         found = self._view.page_digest(row.name)
         return None in (found, row.page_sha256) or found == row.page_sha256
 
-    def _keep(self, row: ProjectRow | None, answer: PageResponse) -> Page:
-        """Return upstream's page; keep it if its project is not published, so that a sync needs no second request."""
-        name, serial = answer.page.name, self._bounds.trusted(answer.page.serial)
+    def _note(self, name: NormalizedName, stored: _Stored, answer: NotModified | Gone) -> None:
+        """Store that upstream has no other page of a project, or none, so that it is not asked again today."""
+        row, now = stored.row, self._now()
+        if row is not None and row.published:
+            return
+        if isinstance(answer, Gone):
+            self._catalog.absent_projects.add(name, until=now + _ABSENT_SECONDS, now=now)
+        elif row is not None:
+            self._catalog.keep_unpublished_page(replace(row, checked_at=now), None)
+
+    def _take(self, stored: _Stored, answer: PageResponse) -> Page:
+        """
+        Return upstream's page, or the stored one if that is newer.
+
+        It is kept if its project is not published, so that a sync needs no second request.
+        """
+        row, name, serial = stored.row, answer.page.name, self._bounds.trusted(answer.page.serial)
         page = replace(answer.page, serial=serial)
-        if row is None or not row.published:
+        if row is not None and row.published:
+            if stored.page is not None and self._bounds.may_be_older(serial, row.serial, wanted=None):
+                return stored.page
+        elif self._stores:
             looked_at = ProjectRow(
                 name,
                 state=ProjectState.BEHIND,

@@ -7,6 +7,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_syncer.closure.origin import ARROW, PUSHED_OUT
 from mirror_syncer.closure.releases import Need, is_pin
 from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
@@ -16,8 +17,6 @@ from mirror_syncer.model.page import File, names
 
 MAX_TRIES = 20
 """After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
-PUSHED_OUT = "was pushed out by newer releases"
-"""Of a published release that stays for a while; so its chain starts at itself."""
 _SHOWN_STEPS = 6  # at each end of a long chain
 
 
@@ -44,7 +43,7 @@ class Requirer:
         more = len(steps) - 2 * _SHOWN_STEPS
         if more > 1:
             steps[_SHOWN_STEPS:-_SHOWN_STEPS] = [f"{more:,} more"]
-        return " → ".join(steps)
+        return ARROW.join(steps)
 
 
 @dataclass(slots=True)

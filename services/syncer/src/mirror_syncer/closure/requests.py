@@ -17,9 +17,11 @@ class RequestCounts:
     """What a closure requested of upstream."""
 
     pages: int = 0
+    page_bytes: int = 0
+    """Without compression."""
     metadata: int = 0
     """Requests for ``.metadata``, for parts of wheels, and for source distributions."""
-    bytes: int = 0
+    metadata_bytes: int = 0
     not_made: int = 0
     """Requests that were wanted while upstream was not to be asked."""
 

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Source
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import circles, waves
@@ -14,7 +16,7 @@ from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
-from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
 
 log = structlog.get_logger()
 
@@ -31,11 +33,24 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
     Nothing is stored but what ``source`` stores. Cancelled, it leaves that.
 
     Args:
-        policy: without a closure.
         now: seconds since the epoch.
         lacking: projects with files that could not be downloaded: a release that is not here meets nothing.
     """
     started = time.monotonic()
+    closure, _ = await resolve_with_demands(policy, source=source, now=now, lacking=lacking)
+    log.info(
+        "dependencies resolved",
+        projects=len(closure.projects),
+        unmet=len(closure.unmet),
+        seconds=round(time.monotonic() - started, 2),
+    )
+    return closure
+
+
+async def resolve_with_demands(
+    policy: Policy, *, source: Source, now: int, lacking: Collection[NormalizedName] = ()
+) -> tuple[Closure, Demands]:
+    """Return the closure, and the demands that it was made from, which also know each requirement."""
     environments = Environments(policy.rules.machines)
     demands = Demands(policy, source=source, environments=environments, now=now)
     demands.start()
@@ -48,9 +63,13 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
     missing = {name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None}
     withhold = policy.dependencies.withhold_unmet
     unmet, unpublished = _find_unmet(demands, environments, missing=missing, withhold=withhold)
-    graph = _graph(demands)
+    requirers = _requirers(demands)
+    graph = _graph(demands, requirers)
     closure = Closure(
-        {name: _project_closure(demands, project, policy, unpublished) for name, project in _kept(demands)},
+        {
+            name: replace(_project_closure(demands, project, policy, unpublished), required_by=requirers.get(name, {}))
+            for name, project in _kept(demands)
+        },
         unmet=(*witnesses.refuted, *unmet),
         proofs=tuple(witnesses.proofs),
         pages=frozenset(demands.projects),
@@ -58,13 +77,7 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
         waves=waves(graph),
         circles=circles(graph),
     )
-    log.info(
-        "dependencies resolved",
-        projects=len(closure.projects),
-        unmet=len(closure.unmet),
-        seconds=round(time.monotonic() - started, 2),
-    )
-    return closure
+    return closure, demands
 
 
 def _find_unmet(
@@ -109,12 +122,22 @@ def _project_closure(demands: Demands, project: Project, policy: Policy, unpubli
     )
 
 
-def _graph(demands: Demands) -> Mapping[NormalizedName, set[NormalizedName]]:
-    graph: dict[NormalizedName, set[NormalizedName]] = {name: set() for name, _ in _kept(demands)}
+def _requirers(demands: Demands) -> dict[NormalizedName, dict[NormalizedName, tuple[str, ...]]]:
+    """Return for each required project the requirements on it, by the project whose releases state them."""
+    found: dict[NormalizedName, dict[NormalizedName, dict[str, None]]] = {}
     for required in demands.required():
-        by = required.requirer.project
-        if by is not None and by in graph:
-            graph[by].add(required.need.name)
+        if (by := required.requirer.project) is not None and required.machines:
+            found.setdefault(required.need.name, {}).setdefault(by, {})[required.need.text] = None
+    return {name: {by: tuple(texts) for by, texts in sorted(of.items())} for name, of in found.items()}
+
+
+def _graph(
+    demands: Demands, requirers: Mapping[NormalizedName, Mapping[NormalizedName, Collection[str]]]
+) -> Mapping[NormalizedName, set[NormalizedName]]:
+    graph: dict[NormalizedName, set[NormalizedName]] = {name: set() for name, _ in _kept(demands)}
+    for name, of in requirers.items():
+        for by in graph.keys() & of.keys():
+            graph[by].add(name)
     return graph
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -26,11 +26,14 @@ class ClosureSource:
     The pages and requirements for one closure, each found once; a context manager whose exit ends all requests.
 
     Args:
+        index: None: upstream is not asked.
         unhashed: decides about files without a sha256, as a sync does.
         bounds: how far upstream's serials are believed.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
         offline: ask upstream for nothing; ``counts`` tells what would have been requested, and failed.
+        stores: False: nothing is stored, for a command beside the service.
+        refreshed: projects of which upstream's page is requested although one is stored, as a sync does first.
     """
 
     def __init__(
@@ -38,13 +41,15 @@ class ClosureSource:
         *,
         catalog: Catalog,
         view: View,
-        index: Index,
+        index: Index | None,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,
         priority: Priority = Priority.CHANGED,
         now: Callable[[], int] = lambda: int(time.time()),
         force: bool = False,
         offline: bool = False,
+        stores: bool = True,
+        refreshed: Collection[NormalizedName] = (),
     ) -> None:
         self.counts = RequestCounts()
         slots = OfflineSlots(self.counts) if offline else asyncio.Semaphore(MAX_REQUESTS)
@@ -59,6 +64,8 @@ class ClosureSource:
             counts=self.counts,
             now=now,
             force=force,
+            stores=stores,
+            refreshed=refreshed,
         )
         self._metadata = MetadataSource(
             catalog=catalog,
@@ -69,7 +76,14 @@ class ClosureSource:
             slots=slots,
             counts=self.counts,
             now=now,
+            stores=stores,
         )
+
+    @classmethod
+    def stored(cls, *, catalog: Catalog, view: View, unhashed: UnhashedFiles) -> Self:
+        """Return a source of what is stored here: it asks no upstream, and stores nothing."""
+        bounds = catalog.serial_bounds(everything=False)
+        return cls(catalog=catalog, view=view, index=None, unhashed=unhashed, bounds=bounds, stores=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,8 +98,8 @@ class ClosureSource:
         """
         Return a project's page as upstream last sent it; None if upstream has no such project.
 
-        It is the kept page, the published page where that is whole, or upstream's. That of a project that is not
-        published is kept, so that a sync publishes it without another request.
+        It is the kept page, the published page where that is whole, or upstream's. Where this stores, that of a project
+        that is not published is kept, so that a sync publishes it without another request.
 
         Raises:
             UpstreamError: the page could not be fetched.
@@ -118,7 +132,8 @@ class ClosureSource:
 
         It is read from the catalog, from the file or its ``.metadata`` on disk, or from upstream: its ``.metadata``,
         the end of the wheel, or the whole source distribution. That of a source distribution of more than 10 MB, or
-        one that cannot be read, counts as unknown: ``is_dynamic``, without lines.
+        one that cannot be read, counts as unknown: ``is_dynamic``, without lines. So does what only upstream could say,
+        if it is not asked.
 
         Raises:
             UpstreamError: upstream did not deliver it.

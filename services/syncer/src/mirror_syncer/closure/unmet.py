@@ -6,12 +6,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import MAX_TRIES, Project, bits
 from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import ProblemKind
-from mirror_syncer.config.policy.closure import Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Unmet
 
 _REASONS = {
     ProblemKind.UNREADABLE: UnmetReason.UNREADABLE,

@@ -2,15 +2,42 @@
 
 import sys
 import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import PolicyError, PolicySource, choose_file, read_file
+from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.config import Policy, PolicyError, PolicySource, choose_file, judge_policy, read_file
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import StoredPages
+from mirror_syncer.work.transfer import StoredPages, UnhashedFiles
+
+
+def read_candidate(settings: Settings, file: Path | None) -> Policy:
+    """
+    Return the policy of a file, standard input (``-``) or the file in use, with locks, advisories and releases.
+
+    Raises:
+        PolicyError: it cannot be used.
+        ConfigurationError: the catalog cannot be opened.
+    """
+    candidate = None if file is None else judge_policy(_read(file), path=file)
+    try:
+        source = PolicySource(settings.policy, state=settings.state, keeps=False)
+    except PolicyError:
+        if candidate is None:
+            raise
+        return candidate  # no policy is in force yet
+    with closing(Catalog.in_directory(settings.state)) as catalog:
+        source.release(catalog.exemptions.released(now=int(time.time())))
+    if candidate is not None:
+        return source.check(candidate)[0]
+    if source.error is not None:
+        raise source.error
+    return source.current
 
 
 def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
@@ -21,7 +48,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         PolicyError: the file cannot be read.
         ConfigurationError: the catalog cannot be opened.
     """
-    content = sys.stdin.buffer.read() if str(file) == "-" else read_file(file or choose_file(settings.policy))
+    content = _read(file or choose_file(settings.policy))
     if not (settings.state / "catalog.sqlite").exists():
         return check_policy(content)
     try:
@@ -31,9 +58,16 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
     catalog, view = Catalog.in_directory(settings.state), View(settings.data)
     try:
         source.release(catalog.exemptions.released(now=int(time.time())))
+        source.follow(catalog.closures.in_force())
         pages = StoredPages(
             view, kept=catalog.kept_pages.get, without_hash=settings.without_hash, upstream=settings.upstream
         )
-        return check_policy(content, PolicyInForce(source, catalog, pages if view.present else None))
+        unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
+        stored = partial(ClosureSource.stored, catalog=catalog, view=view, unhashed=unhashed)
+        return check_policy(content, PolicyInForce(source, catalog, pages if view.present else None, stored))
     finally:
         catalog.close()
+
+
+def _read(file: Path) -> bytes:
+    return sys.stdin.buffer.read() if str(file) == "-" else read_file(file)

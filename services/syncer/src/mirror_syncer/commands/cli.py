@@ -18,7 +18,7 @@ from mirror_contract import RunKind, RunRequest, RunState
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_or_delegate
-from mirror_syncer.commands.import_choices import FileFormat, ImportAs
+from mirror_syncer.commands.import_choices import CheckAgainst, FileFormat, ImportAs
 from mirror_syncer.config import Policy, PolicySource
 from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
@@ -117,12 +117,13 @@ def plan(
         source = _policy(settings)
         catalog = open_catalog(settings)
         source.release(catalog.exemptions.released(now=int(time.time())))
+        source.follow(catalog.closures.in_force())
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:
         _show_amounts(catalog, source.current, warnings=source.state().warnings, as_json=as_json)
         return
-    from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
+    from mirror_syncer.commands.planning import make_report  # noqa: PLC0415 - as above
 
     report = _run_to_completion(
         make_report(
@@ -146,15 +147,32 @@ def plan(
 @app.command()
 def check(
     file: Annotated[
-        Path | None, typer.Argument(help="The file to check; - for standard input. Default: the file in use.")
+        Path | None, typer.Argument(help="The policy file; - for standard input. Default: the file in use.")
     ] = None,
     *,
+    requirements: Annotated[
+        Path | None,
+        typer.Option("--requirements", "-r", help="Check instead whether this file would install; - for stdin."),
+    ] = None,
+    against: Annotated[
+        CheckAgainst,
+        typer.Option("--from", help="With --requirements: from upstream by the policy, or from the mirror as it is."),
+    ] = CheckAgainst.UPSTREAM,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a policy file: list each mistake with its line, and count the projects and files that would change."""
+    """
+    Check a policy file: list each mistake with its line, and count the projects and files that would change.
+
+    With --requirements: say whether requirements.txt, pyproject.toml, environment.yml or a lock would install together,
+    machine by machine, before anything of it is mirrored. Nothing is changed.
+
+    Exit codes: 0 valid, or installs on each machine; 1 does not install on some; 2 a file is wrong; 3 upstream failed.
+    """
     from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
 
     settings = _settings()
+    if requirements is not None:
+        _check_requirements(settings, file, requirements, against, as_json=as_json)
     try:
         found = check_file(settings, file)
     except MirrorError as error:
@@ -265,6 +283,38 @@ def import_file(
     raise typer.Exit(1 if result.left_out else 0)
 
 
+def _check_requirements(
+    settings: Settings, file: Path | None, requirements: Path, against: CheckAgainst, *, as_json: bool
+) -> NoReturn:
+    from mirror_syncer.commands.checking import read_candidate  # noqa: PLC0415 - as above
+    from mirror_syncer.commands.importing.required_file import read_required  # noqa: PLC0415
+    from mirror_syncer.commands.requirements_check import check_requirements  # noqa: PLC0415
+
+    try:
+        if str(file) == str(requirements) == "-":
+            raise InvalidRequestError("only one of the two files can be standard input")
+        required = read_required(requirements)
+        policy = read_candidate(settings, file)
+        catalog = open_catalog(settings)
+    except MirrorError as error:
+        _fail(error)
+    work = check_requirements(settings, required, policy=policy, catalog=catalog, against=against)
+    try:
+        result = asyncio.run(work)
+    except ConfigurationError as error:
+        _fail(error)
+    except MirrorError as error:
+        _show_error(error)
+        raise typer.Exit(3) from None
+    finally:
+        catalog.close()
+    if as_json:
+        typer.echo(json.dumps(result.document(), indent=2))
+    else:
+        result.show(_console())
+    raise typer.Exit(0 if result.installs_everywhere else 1)
+
+
 def _show_amounts(catalog: Catalog, policy: Policy, *, warnings: Sequence[str], as_json: bool) -> None:
     """Show how many projects a sync of the whole index would change, and name those that would leave."""
     amounts = everything_amounts(catalog, policy, now=int(time.time()))
@@ -339,9 +389,13 @@ def _run_to_completion(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _fail(error: MirrorError) -> NoReturn:
+    _show_error(error)
+    raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
+
+
+def _show_error(error: MirrorError) -> None:
     # The message may quote upstream, whose text must not control the terminal.
     typer.echo("\n".join(map(printable, f"error: {error}".splitlines())), err=True)
-    raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.commands.remembered_index import MAX_UNREACHABLE_IN_A_ROW, RememberedIndex
 from mirror_syncer.config import Policy, decide_removal
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidPageError, PathError, UnreachableError, UpstreamError
@@ -21,14 +22,13 @@ from mirror_syncer.model.project import GONE, GUARDED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, Step
-from mirror_syncer.upstream import Client, Gone, Index, Limits, NotModified
+from mirror_syncer.upstream import Client, Gone, Limits, NotModified
 from mirror_syncer.volume import View
 from mirror_syncer.work.transfer import EvidenceReader, Judged, Work, absence
 
 MAX_ESTIMATED_PROJECTS = 5_000
 """A person waits, and this many pages take a minute or two. A longer plan gets no estimate."""
 _MAX_ATTEMPTS = 3
-_MAX_UNREACHABLE_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Estimator:
                     unreachable = 0
                 except UnreachableError as error:
                     unreachable += 1
-                    if unreachable >= min(_MAX_UNREACHABLE_IN_A_ROW, len(plan.refresh)):
+                    if unreachable >= min(MAX_UNREACHABLE_IN_A_ROW, len(plan.refresh)):
                         raise UnreachableError(
                             f"upstream does not answer: {error}; `plan --offline` works without it"
                         ) from error
@@ -243,7 +243,7 @@ def _leaving(decision: Decision, published: PublishedPage | None) -> list[File]:
 
 
 @asynccontextmanager
-async def open_index(settings: Settings) -> AsyncIterator[Index]:
+async def open_index(settings: Settings) -> AsyncIterator[RememberedIndex]:
     """
     Open a client of upstream's index, with the settings of a sync.
 
@@ -251,4 +251,4 @@ async def open_index(settings: Settings) -> AsyncIterator[Index]:
         ConfigurationError: its user and password cannot be read.
     """
     async with Client(settings.client_options(limits=Limits(attempts=_MAX_ATTEMPTS))) as client:
-        yield Index(settings.upstream, client=client)
+        yield RememberedIndex(settings.upstream, client=client)

@@ -1,4 +1,4 @@
-"""What a person can choose for an import; apart from it, since the command line reads this at each start."""
+"""What a person can choose for an import or a check; apart from it, since the command line reads this at each start."""
 
 from enum import StrEnum
 
@@ -14,6 +14,13 @@ class FileFormat(StrEnum):
     PYLOCK = "pylock.toml"
     PIPFILE = "Pipfile.lock"
     ENVIRONMENT = "environment.yml"
+
+
+class CheckAgainst(StrEnum):
+    """Against what requirements are checked."""
+
+    UPSTREAM = "upstream"
+    MIRROR = "mirror"
 
 
 class ImportAs(StrEnum):

@@ -1,8 +1,7 @@
 """The report of ``plan``, for people and for programs."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
@@ -11,24 +10,19 @@ from typing import Any
 from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from mirror_contract import Choice, Disk, RunRequest, parse_project_name
+from mirror_contract import Choice, Disk
 from mirror_contract.text import printable
-from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.estimate import MAX_ESTIMATED_PROJECTS, Estimator, ProjectEstimate, Sums, open_index
-from mirror_syncer.config import Policy
-from mirror_syncer.config.settings import Settings
-from mirror_syncer.errors import VolumeError, VolumeMissingError
+from mirror_syncer.commands.dependency_tables import contents_table, dependency_lines, release_table
+from mirror_syncer.commands.estimate import ProjectEstimate, Sums
+from mirror_syncer.commands.plan_dependencies import (
+    PlannedDependencies,
+    PlannedRelease,
+    release_document,
+)
 from mirror_syncer.model.decision import FileDecision
-from mirror_syncer.model.project import BLOCKED, UNSELECTED, ProjectRow
-from mirror_syncer.runs.sync.guard import DeletionGuard
-from mirror_syncer.runs.sync.plan import Plan, plan_sync
-from mirror_syncer.volume import View
-from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
-from mirror_syncer.work.transfer import EvidenceReader, UnhashedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +38,16 @@ class Report:
     """Why upstream was not asked."""
     warnings: tuple[str, ...] = ()
     """Rules that contradict each other, and inputs of the policy that cannot be used."""
+    dependencies: PlannedDependencies | None = None
+    """None: they are not followed."""
+    releases: Mapping[NormalizedName, tuple[PlannedRelease, ...]] = field(default_factory=dict)
+    """Of the projects that were named, with chains and requirements."""
 
     @property
     def failed(self) -> bool:
-        """Whether a sync would report that a project failed."""
-        return any(project.failed for project in self.projects)
+        """Whether a sync would fail, or report that something failed."""
+        dependencies_fail = self.dependencies is not None and self.dependencies.failed
+        return dependencies_fail or any(project.failed for project in self.projects)
 
     @property
     def sums(self) -> Sums:
@@ -70,8 +69,33 @@ class Report:
             totals["reserve_bytes"] = int(self.disk.size_bytes * self.reserve)
             if "fetch_bytes" in totals:
                 totals["free_bytes_after"] = self.disk.free_bytes - totals["fetch_bytes"]
-        document = {"projects": [_project_document(project) for project in self.projects], "totals": totals}
+        document: dict[str, Any] = {"projects": [self._project_document(project) for project in self.projects]}
+        document["totals"] = totals
+        if self.dependencies is not None:
+            document["dependencies"] = self.dependencies.document()
         return document | ({"warnings": list(self.warnings)} if self.warnings else {})
+
+    def _project_document(self, project: ProjectEstimate) -> dict[str, Any]:
+        entry: dict[str, Any] = {"project": project.name, "action": project.action, "reason": project.reason}
+        if project.warnings:
+            entry["warnings"] = list(project.warnings)
+        if project.sums is not None:
+            entry |= asdict(project.sums)
+        if project.files is not None:
+            entry["files"] = [
+                {
+                    "file": file.filename,
+                    "decision": file.choice,
+                    "download": _is_downloaded(project, file),
+                    "size": file.size,
+                    "reason": file.reason,
+                }
+                | _until(file)
+                for file in project.files
+            ]
+        if releases := self.releases.get(project.name):
+            entry["releases"] = [release_document(release) for release in releases]
+        return entry
 
     def show(self, console: Console) -> None:
         """Print the report, without the markup and control characters that upstream's names and reasons may hold."""
@@ -85,6 +109,12 @@ class Report:
         for project in self.projects:
             if project.files:
                 console.print(_file_table(project))
+            if releases := self.releases.get(project.name):
+                console.print(release_table(project.name, releases))
+        if self.dependencies is not None:
+            console.print(contents_table(self.dependencies))
+            for line, style in dependency_lines(self.dependencies):
+                console.print(Text(line, style=style))
         for warning in self.warnings:
             console.print(Text(f"warning: {printable(warning)}", style="yellow"))
         for line, style in self._summary():
@@ -111,95 +141,6 @@ class Report:
                     yield f"That would use {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
         if self._without_estimate and self.not_estimated:
             yield f"{self._without_estimate:,} projects have no estimate: {self.not_estimated}", "yellow"
-
-
-async def make_report(
-    settings: Settings,
-    request: RunRequest,
-    *,
-    policy: Policy,
-    catalog: Catalog,
-    offline: bool,
-    replaceable: Collection[NormalizedName] = (),
-    warnings: Sequence[str] = (),
-) -> Report:
-    """
-    Plan a sync and estimate its downloads; nothing is written.
-
-    Raises:
-        UnreachableError: upstream does not answer.
-        VolumeError: the tree is missing or cannot be read.
-    """
-    rows = {row.name: row for row in catalog.projects.all_rows()}
-    only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
-    published = DeletionGuard(catalog).count_guarded()
-    plan = plan_sync(policy, rows, only=only, published=published, replaceable=replaceable)
-    view = View(settings.data)
-    if rows and not view.present:
-        raise VolumeMissingError(f"{view.base} has no marker, but the catalog holds projects; is the disk mounted?")
-    not_estimated = None
-    if offline:
-        not_estimated = "upstream was not contacted (--offline)"
-    elif len(plan.refresh) > MAX_ESTIMATED_PROJECTS:
-        not_estimated = f"an estimate covers at most {MAX_ESTIMATED_PROJECTS:,} projects; name some projects"
-    if not_estimated is None:
-        async with open_index(settings) as index:
-            judge = EvidenceReader(
-                index=index,
-                view=view,
-                unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
-                kept=DirectCatalogProxy(catalog).kept,
-                stale_waits=(),
-            )
-            estimator = Estimator(policy=policy, catalog=catalog, view=view, judge=judge, with_files=only is not None)
-            with _progress(len(plan.refresh)) as progress:
-                refreshed = await estimator.estimate(plan, at_once=settings.connections, progress=progress)
-    else:
-        refreshed = [ProjectEstimate(step.name, "refresh", step.reason) for step in plan.refresh]
-    return Report(
-        (*refreshed, *_list_others(plan, rows, policy)),
-        _read_disk(view),
-        settings.disk_reserve,
-        not_estimated,
-        tuple(warnings),
-    )
-
-
-def _list_others(plan: Plan, rows: dict[Any, ProjectRow], policy: Policy) -> Iterator[ProjectEstimate]:
-    def blocked(name: NormalizedName) -> str | None:
-        reason = policy.blocked_names.reason(name)
-        return None if reason is None else f"{BLOCKED}: {reason}"
-
-    for name in plan.withdraw:
-        row = rows[name]
-        sums = Sums(leaving_files=row.file_count, leaving_bytes=row.stored_bytes)
-        yield ProjectEstimate(name, "withdraw", blocked(name) or UNSELECTED, sums)
-    for name in plan.withheld:
-        sums = Sums(have_files=rows[name].file_count)
-        yield ProjectEstimate(name, "withheld", f"{UNSELECTED}; the deletion guard keeps it", sums)
-    for name in plan.unselected:
-        yield ProjectEstimate(name, "none", blocked(name) or "not selected in mirror.toml")
-
-
-def _project_document(project: ProjectEstimate) -> dict[str, Any]:
-    entry: dict[str, Any] = {"project": project.name, "action": project.action, "reason": project.reason}
-    if project.warnings:
-        entry["warnings"] = list(project.warnings)
-    if project.sums is not None:
-        entry |= asdict(project.sums)
-    if project.files is not None:
-        entry["files"] = [
-            {
-                "file": file.filename,
-                "decision": file.choice,
-                "download": _is_downloaded(project, file),
-                "size": file.size,
-                "reason": file.reason,
-            }
-            | _until(file)
-            for file in project.files
-        ]
-    return entry
 
 
 def _until(file: FileDecision) -> dict[str, str]:
@@ -232,22 +173,3 @@ def _download_size(sums: Sums) -> str:
 
 def _signed_size(size: int) -> str:
     return decimal(size) if size >= 0 else f"-{decimal(-size)}"
-
-
-def _read_disk(view: View) -> Disk | None:
-    try:
-        return view.disk()
-    except VolumeError:
-        return None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar if standard error is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("asking upstream", total=total)
-        yield lambda done: progress.update(bar, completed=done)

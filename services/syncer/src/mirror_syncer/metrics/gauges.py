@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from mirror_contract import Disk, ProjectState, RunKind
+from mirror_contract import Disk, ProjectState, RunKind, SelectionCause, UnmetReason
 from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.model.priority import Priority
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PREFIX = "pypi_mirror"
+# Lines without a proof have a gauge of their own.
+_UNMET_REASONS = tuple(one for one in UnmetReason if one not in (UnmetReason.NO_PROOF, UnmetReason.BY_URL))
 _ADVISORY_KINDS = ("malware", "vulnerability")
 
 
@@ -46,6 +48,9 @@ class Snapshot:
     maturity_late: float = 0.0
     """Seconds by which the publication of a file is late; 0 while the schedule is paused."""
     released_versions: int = 0
+    closure_projects: dict[SelectionCause, int] = field(default_factory=dict)
+    unmet_requirements: dict[UnmetReason, int] = field(default_factory=dict)
+    lines_without_proof: int = 0
 
 
 class Gauges(Collector):
@@ -99,6 +104,7 @@ class Gauges(Collector):
         )
         yield from _policy_gauges(now)
         yield from _held_gauges(now)
+        yield from _closure_gauges(now)
         if (next_run := self.next_run_at()) is not None:
             yield GaugeMetricFamily(
                 f"{PREFIX}_next_run_timestamp_seconds", "Unix time of the next scheduled run.", next_run.timestamp()
@@ -153,4 +159,30 @@ def _held_gauges(now: Snapshot) -> Iterator[GaugeMetricFamily]:
     )
     yield GaugeMetricFamily(
         f"{PREFIX}_released_versions", "Versions that a person let through the cooldown.", now.released_versions
+    )
+
+
+def _closure_gauges(now: Snapshot) -> Iterator[GaugeMetricFamily]:
+    projects = GaugeMetricFamily(
+        f"{PREFIX}_closure_projects",
+        "Projects that are mirrored by why: a line names them, selected releases require them, or only a lock pins "
+        "them; 0 while dependencies are not followed.",
+        labels=("why",),
+    )
+    for cause in SelectionCause:
+        projects.add_metric((cause,), now.closure_projects.get(cause, 0))
+    yield projects
+    unmet = GaugeMetricFamily(
+        f"{PREFIX}_unmet_requirements",
+        "Requirements of kept releases that this mirror does not meet; those by URL count as unreadable.",
+        labels=("reason",),
+    )
+    for reason in _UNMET_REASONS:
+        reasons = (reason, UnmetReason.BY_URL) if reason is UnmetReason.UNREADABLE else (reason,)
+        unmet.add_metric((reason,), sum(now.unmet_requirements.get(one, 0) for one in reasons))
+    yield unmet
+    yield GaugeMetricFamily(
+        f"{PREFIX}_lines_without_proof",
+        "Lines and groups of mirror.toml that cannot be installed from here on at least one machine.",
+        now.lines_without_proof,
     )

@@ -9,7 +9,6 @@ import structlog
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.policy.closure import NO_CLOSURE
 from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics
@@ -24,6 +23,7 @@ from mirror_syncer.runs.engine import Engine
 from mirror_syncer.runs.queue import WorkQueue
 from mirror_syncer.runs.task_feed import Feed
 from mirror_syncer.runs.upstream_change import note_upstream
+from mirror_syncer.service.closure_facts import ClosureReader
 from mirror_syncer.service.opening_checks import open_tree, warn_of_exposed_passwords
 from mirror_syncer.service.snapshot import show_last_runs, take_snapshot
 from mirror_syncer.service.status_file import StatusFile
@@ -51,6 +51,7 @@ class Mirror:
     engine: Engine
     status_file: StatusFile
     clock: Clock
+    closure: ClosureReader
 
     async def run(self) -> None:
         """Run the engine until it is stopped, and keep ``status.json`` up to date; see ``Engine.run``."""
@@ -87,14 +88,15 @@ async def open_mirror(
     catalog = open_catalog(settings)
     try:
         policy.release(catalog.exemptions.released(now=int(time.time())))
-        policy.follow(stored.closure if (stored := catalog.closures.get()) else NO_CLOSURE)
+        policy.follow(catalog.closures.in_force())
         with open_tree(settings, catalog=catalog) as volume:
             note_upstream(catalog, settings.upstream)
             clock = Clock(catalog)
             clock.start()
             if recovered := recover(catalog=catalog, volume=volume, removal=policy.current.removal):
                 log.info("recovered", projects=recovered)
-            metrics = Metrics(version=VERSION, snapshot=lambda: take_snapshot(context))
+            closure = ClosureReader(policy, catalog)
+            metrics = Metrics(version=VERSION, snapshot=lambda: take_snapshot(context, closure.facts))
             show_last_runs(metrics, catalog)
             setup = _worker_setup(settings, client=client, stale_waits=stale_waits)
             async with open_worker_pool(
@@ -130,6 +132,7 @@ async def open_mirror(
                         Engine(context),
                         StatusFile(context),
                         clock,
+                        closure,
                     )
     finally:
         catalog.close()

@@ -22,12 +22,15 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Trigger,
+    UnmetReason,
 )
 from mirror_contract.run import MAX_REPORTED_ERRORS
+from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.closure_facts import UNMET_PLACE
 from mirror_syncer.service.held import PLACE, HeldFiles
 from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
@@ -45,6 +48,7 @@ from mirror_syncer.service.release_api import ReleaseApi
 from mirror_syncer.service.releases import Releases
 from mirror_syncer.service.responses import json_response, page_response
 from mirror_syncer.service.status import StatusReader
+from mirror_syncer.work.transfer import UnhashedFiles
 
 MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
@@ -95,6 +99,7 @@ class PrivateApi:
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
                 web.get("/held", self.held),
+                web.get("/unmet", self.unmet),
                 web.get("/releases", self._release_api.releases),
                 web.post("/releases", self._release_api.release),
                 web.delete("/releases/{id}", self._release_api.revoke),
@@ -218,13 +223,31 @@ class PrivateApi:
         part = await self._read(request, read)
         return page_response(part.files, limit=limit, key=lambda last: last.place, rest=part.next)
 
+    async def unmet(self, request: web.Request) -> web.Response:
+        """Requirements that are not met, first lines and groups without a proof, then by project."""
+        reasons = [parse_member(UnmetReason, value, "reason") for value in request.query.getall("reason", [])]
+        project = request.query.get("project")
+        limit = parse_limit(request)
+        read = partial(
+            self._mirror.closure.list_unmet,
+            reasons=reasons,
+            project=None if project is None else parse_name(project, "query/project"),
+            after=parse_after(request, UNMET_PLACE, "a place in this list"),
+            limit=limit + 1,
+        )
+        found = await self._read(request, read)
+        return page_response(found, limit=limit, key=lambda last: last.place)
+
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""
         candidate, mirror = parse_body(PolicyCandidate, await request.read()), self._mirror
         content = candidate.text.encode(errors="surrogatepass")
         if self._checking.locked():
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Another policy is being checked.", retry_after=5)
-        in_force = PolicyInForce(mirror.policy, mirror.catalog, self._status_reader.pages)
+        settings, view = mirror.settings, mirror.volume
+        unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
+        stored = partial(ClosureSource.stored, catalog=mirror.catalog, view=view, unhashed=unhashed)
+        in_force = PolicyInForce(mirror.policy, mirror.catalog, self._status_reader.pages, stored)
         async with self._checking:
             return json_response(await asyncio.to_thread(check_policy, content, in_force, seconds=_CHECK_SECONDS))
 

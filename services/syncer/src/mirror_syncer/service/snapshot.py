@@ -7,9 +7,10 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.runs.context import RunContext
+from mirror_syncer.service.closure_facts import ClosureFacts
 
 
-def take_snapshot(context: RunContext) -> Snapshot:
+def take_snapshot(context: RunContext, closure: ClosureFacts) -> Snapshot:
     """Return the current numbers. Blocks for the catalog and the disk."""
     catalog = context.catalog
     totals = catalog.projects.totals()
@@ -39,6 +40,9 @@ def take_snapshot(context: RunContext) -> Snapshot:
         blocked_files=withheld.blocked_files,
         next_expiry=next_expiry or 0,
         maturity_late=now - next_expiry if is_late and next_expiry is not None else 0.0,
+        closure_projects=closure.projects,
+        unmet_requirements=closure.unmet,
+        lines_without_proof=len(closure.without_proof),
         released_versions=catalog.exemptions.count(now=int(now)),
     )
 

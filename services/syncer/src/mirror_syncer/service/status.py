@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -32,6 +33,7 @@ from mirror_syncer.model.project import BLOCKED, GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.project_dependencies import ReleaseLines, describe_dependencies, read_release_lines
 from mirror_syncer.service.timetable import Timetable
 from mirror_syncer.work.transfer import StoredPages
 
@@ -42,6 +44,15 @@ _MAX_UNDATED_SHOWN = 100
 # Projects whose published files are cached, half a megabyte each at most: a page of 100,000 files takes 0.5 s to read,
 # and the same project is requested again and again.
 _MAX_CACHED_PROJECTS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _ProjectFiles:
+    """What is read from a project's published page."""
+
+    files: list[ProjectFile] = field(default_factory=list)
+    undated: int = 0
+    lines: ReleaseLines = field(default_factory=dict)
 
 
 class StatusReader:
@@ -106,6 +117,7 @@ class StatusReader:
             disk=self._disk(),
             pending_removal=self._pending_removal(),
             held=self._held(),
+            dependencies=mirror.closure.summary(),
             failing=[self.project(row) for row in failing],
             problems=self._problems(),
         )
@@ -164,14 +176,17 @@ class StatusReader:
         # An expired decision is made again at each call, until maturity or a run publishes the new one.
         is_cached = row.page_sha256 and (row.expires_at is None or row.expires_at > time.time())
         try:
-            files, undated = (self._read_cached_files if is_cached else self._read_files)(row, project_policy)
+            found = (self._read_cached_files if is_cached else self._read_files)(row, project_policy)
         except PathError:
-            files, undated = [], 0  # the next run stores the error in the project's row
-        return self.project(row).model_copy(update={"files": files, "undated_files": undated})
+            found = _ProjectFiles()  # the next run stores the error in the project's row
+        dependencies = describe_dependencies(self._mirror.catalog, self._mirror.closure.facts, name, found.lines)
+        return self.project(row).model_copy(
+            update={"files": found.files, "undated_files": found.undated, "dependencies": dependencies}
+        )
 
-    def _read_files(self, row: ProjectRow, policy: ProjectPolicy | None) -> tuple[list[ProjectFile], int]:
+    def _read_files(self, row: ProjectRow, policy: ProjectPolicy | None) -> "_ProjectFiles":
         """
-        Return the files to show of a project, and how many published ones have no upload time.
+        Return the files to show of a project, how many published ones have no upload time, and what they require.
 
         The answer is remembered until the project's row or its lines in mirror.toml change.
 
@@ -191,10 +206,10 @@ class StatusReader:
         ]
         for file in ours:
             del decided[file.filename, file.sha256]
-        return [
-            *shown,
-            *(_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:]),
-        ], undated
+        hidden = (_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:])
+        follows = self._mirror.policy.current.dependencies.follow
+        lines = read_release_lines(self._mirror.catalog, row.name, ours) if follows else {}
+        return _ProjectFiles([*shown, *hidden], undated, lines)
 
     def decide(self, row: ProjectRow, policy: ProjectPolicy | None, published: PublishedPage | None) -> Decision:
         """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""

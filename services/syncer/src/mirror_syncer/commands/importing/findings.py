@@ -1,5 +1,6 @@
 """What an import found: the requirements that become lines, and what it leaves out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -9,6 +10,7 @@ from packaging.utils import canonicalize_name
 from mirror_contract import parse_project_name
 from mirror_contract.text import printable
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.model.names import Sha256
 
 MAX_WANTED = 5_000  # requirements; tomlkit takes 6 s for as many, and a mirror.toml of that size helps nobody
 _MAX_LISTED = 100  # of what is left out
@@ -37,6 +39,8 @@ class Wanted:
     text: str
     """As it is written, in one line."""
     origin: Origin
+    hashes: frozenset[Sha256] = frozenset()
+    """Of the files that may be installed; none: any of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,16 @@ class Findings:
         self._unlisted = 0
         self.notes: list[str] = []
         """Sentences that need no action."""
+        self.part = ""
+        """What is being read of the file, such as ``extra postgres``; empty: what each installation needs."""
+        self._parts: dict[str, dict[Identity, Wanted]] = {}
+        self.is_incomplete = False
+        """Whether a requirement was left out, and not only an option."""
+
+    @property
+    def parts(self) -> Mapping[str, Sequence[Wanted]]:
+        """The requirements of each part; one of several parts stands in each of them."""
+        return {part: tuple(wanted.values()) for part, wanted in self._parts.items()}
 
     @property
     def wanted(self) -> list[Wanted]:
@@ -71,7 +85,7 @@ class Findings:
         more = [f"{self._unlisted:,} more like these"] if self._unlisted else []
         return [*map(str, self._left_out), *more]
 
-    def want(self, text: str, origin: Origin) -> None:
+    def want(self, text: str, origin: Origin, *, hashes: frozenset[Sha256] = frozenset()) -> None:
         """
         Add a requirement; leave out one by URL, or a text that is none.
 
@@ -90,13 +104,16 @@ class Findings:
         if requirement.url:
             self.leave_out(f"{requirement.name} {FROM_A_URL}", origin)
             return
-        self._wanted.setdefault(identity_of(requirement), Wanted(requirement, text, origin))
+        wanted = Wanted(requirement, text, origin, hashes)
+        self._wanted.setdefault(identity_of(requirement), wanted)
+        self._parts.setdefault(self.part, {}).setdefault(identity_of(requirement), wanted)
         if len(self._wanted) > MAX_WANTED:
             message = f"has more than {MAX_WANTED:,} requirements; lock them, and import the lock"
             raise ConfigurationError(origin.file, [message])
 
-    def leave_out(self, sentence: str, origin: Origin) -> None:
+    def leave_out(self, sentence: str, origin: Origin, *, is_option: bool = False) -> None:
         """Add what cannot be taken; the sentence says why and what to do."""
+        self.is_incomplete |= not is_option
         if len(self._left_out) < _MAX_LISTED:
             self._left_out.append(LeftOut(origin, sentence))
         else:

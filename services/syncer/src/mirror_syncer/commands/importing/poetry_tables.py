@@ -33,6 +33,8 @@ class PoetryTables:
         """Add the dependencies of all groups."""
         declared = self._declared()
         for path in self._tables():
+            group = path[-2] if "group" in path else "dev"
+            self._findings.part = "" if path == (*_TABLE, "dependencies") else f"group {group}"
             for name, value in self._toml.table(*path).items():
                 if canonicalize_name(name) == "python":
                     continue  # Poetry's own requires-python

@@ -11,6 +11,7 @@ from mirror_syncer.commands.importing.poetry_tables import PoetryTables
 from mirror_syncer.commands.importing.toml_input import TomlInput
 from mirror_syncer.errors import ConfigurationError
 
+BUILD = "the build"
 _ELSEWHERE = {
     "index": "another index",
     "git": "a git repository",
@@ -34,6 +35,8 @@ class PyprojectReader:
         }
         own = self._toml.get("project", "name")
         self._own = canonicalize_name(own) if isinstance(own, str) else None
+        self.includes: dict[str, list[str]] = {}
+        """The groups that a group includes, by their parts of the findings."""
 
     def read(self) -> None:
         """
@@ -44,13 +47,13 @@ class PyprojectReader:
         """
         self._list("project", "dependencies")
         for extra in self._toml.table("project", "optional-dependencies"):
-            self._list("project", "optional-dependencies", extra)
+            self._list("project", "optional-dependencies", extra, part=f"extra {extra}")
         for group in self._toml.table("dependency-groups"):
-            self._list("dependency-groups", group)
-        self._list("tool", "uv", "dev-dependencies")
+            self._list("dependency-groups", group, part=f"group {group}")
+        self._list("tool", "uv", "dev-dependencies", part="group dev")
         for group in self._toml.table("tool", "pdm", "dev-dependencies"):
-            self._list("tool", "pdm", "dev-dependencies", group)
-        self._list("build-system", "requires")
+            self._list("tool", "pdm", "dev-dependencies", group, part=f"group {group}")
+        self._list("build-system", "requires", part=BUILD)
         self._poetry.read()
         for key in self._toml.items("project", "dynamic"):
             if key in ("dependencies", "optional-dependencies"):
@@ -59,13 +62,15 @@ class PyprojectReader:
         if not self._findings.wanted and not self._findings.left_out:
             raise ConfigurationError(self._name, ["requires nothing: no dependencies, dependency groups or build"])
 
-    def _list(self, *path: str) -> None:
+    def _list(self, *path: str, part: str = "") -> None:
+        self._findings.part = part
         for number, item in enumerate(self._toml.items(*path)):
             self._item(item, (*path, number))
 
     def _item(self, item: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - any value of TOML
         origin = self._toml.origin(*path)
         if isinstance(item, dict) and "include-group" in item:
+            self.includes.setdefault(self._findings.part, []).append(f"group {item['include-group']}")
             return  # every group is taken
         if not isinstance(item, str):
             self._findings.leave_out("is not a requirement; write a text in quotes", origin)

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
+from mirror_contract import UnmetReason
 from mirror_contract.distributions import Installers
 from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.newest import newest_first
 from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.machines import Machines
-from mirror_syncer.config.policy.closure import UnmetReason
 from mirror_syncer.model.page import File
 
 _MAX_SHOWN_MACHINES = 3

@@ -15,13 +15,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.config.judgement.absence import Absence
 from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.newest import newest_first
 from mirror_syncer.config.judgement.project_size import too_large
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.judgement.version_choice import NOTHING, Chosen, VersionChoice
-from mirror_syncer.config.policy.closure import UnmetReason
 from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.config.policy.selection import VersionRule
 from mirror_syncer.model.page import File, names

@@ -2,31 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
+from mirror_contract import UnmetReason
 from mirror_syncer.config.policy.selection import Selection, VersionRule
 
 _SHOWN_CHAINS = 2
-
-
-class UnmetReason(StrEnum):
-    """Why a requirement is not met on the mirror."""
-
-    NO_PROJECT = "no such project"
-    NO_RELEASE = "no such release"
-    NO_FILE = "no file for this machine"
-    HELD = "held"
-    BLOCKED = "blocked"
-    YANKED = "yanked"
-    UNREADABLE = "unreadable requirement"
-    BY_URL = "by URL"
-    UNKNOWN = "requirements unknown"
-    FAILED = "failed"
-    """Upstream could not be asked."""
-    NO_PROOF = "no proof"
-    """Each requirement is met, but the releases exclude each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +51,8 @@ class ProjectClosure:
     """Versions that take no place among the newest, since installers pass them over: pip cannot read a requirement."""
     chains: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Why each version is here, such as ``requests → urllib3<3,>=1.26``."""
+    required_by: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """The requirements on it that count on some machine, by the project whose kept releases state them."""
     files: int = field(default=0, compare=False)
     """How many files the judgement keeps."""
     size: int = field(default=0, compare=False)

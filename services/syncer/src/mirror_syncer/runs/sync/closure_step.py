@@ -10,16 +10,18 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Failure, ProjectState
+from mirror_contract import Failure, ProjectState, UnmetReason
 from mirror_syncer.catalog import StoredClosure
+from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy, fingerprint
-from mirror_syncer.config.policy.closure import Closure, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
@@ -94,7 +96,7 @@ class ClosureStep:
                 return False
             with run.progress.phase("resolve"):
                 closure = await self._compute(run, offline=True)
-                if closure is None or _excesses(self._policy.current, closure):
+                if closure is None or exceeded(self._policy.current.limits, closure):
                     return False
                 await self._put_into_force(closure)
                 return True
@@ -144,7 +146,7 @@ class ClosureStep:
             left -= leaving
             due = await asyncio.to_thread(self._due, policy, wave, published=True)
             shrinking = [name for name, _ in due if name not in lacking]
-            await self._run(run, (Task(run.id, name, Action.JUDGE, Priority.CHANGED) for name in shrinking))
+            await self._publish_wave(run, shrinking, counted=shrinking)
             await self._withdraw(run, leaving)
         await self._withdraw(run, left)
         self._last_waves = current
@@ -188,6 +190,7 @@ class ClosureStep:
         lacking = {*lacking, *await asyncio.to_thread(self._lacking)}
         async with run.upstream_wait(), source:
             closure = await resolve(policy, source=source, now=int(time.time()), lacking=lacking)
+            log.info("dependencies requested", **asdict(source.counts))
         return None if source.counts.not_made else closure
 
     async def _put_into_force(self, closure: Closure) -> None:
@@ -324,17 +327,6 @@ class ClosureStep:
         return due
 
 
-def _excesses(policy: Policy, closure: Closure) -> list[str]:
-    """Return a sentence about each of ``[limits]`` that a closure exceeds."""
-    limits, found = policy.limits, []
-    projects, size = len(closure.projects), sum(one.size for one in closure.projects.values())
-    if limits.projects is not None and projects > limits.projects:
-        found.append(f"[limits] projects = {limits.projects:,}, and the lines need {projects:,} projects")
-    if limits.size is not None and size > limits.size:
-        found.append(f"[limits] size = {limits.size:,} bytes, and the lines need {size:,} bytes")
-    return found
-
-
 def _check_limits(policy: Policy, closure: Closure) -> None:
     """
     Raise if a closure is larger than the operator wants.
@@ -342,9 +334,9 @@ def _check_limits(policy: Policy, closure: Closure) -> None:
     Raises:
         ConfigurationError: it exceeds ``[limits]``.
     """
-    if found := _excesses(policy, closure):
-        remedy = "`mirrorctl plan` lists them; raise the limit, or name fewer projects or machines"
-        raise ConfigurationError("mirror.toml", [f"{excess}; {remedy}" for excess in found])
+    if problems := exceeded(policy.limits, closure):
+        remedy = "`mirror-syncer plan` lists them; raise the limit, or name fewer projects or machines"
+        raise ConfigurationError("mirror.toml", [f"{problem}; {remedy}" for problem in problems])
 
 
 def _report(run: ActiveRun, closure: Closure) -> None:
@@ -368,7 +360,8 @@ def describe(unmet: Unmet) -> str:
     more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
     where = f" on {machines}{more}" if machines else ""
     if unmet.reason is UnmetReason.NO_PROOF:
-        return unmet.message  # it names the line and the machines
+        # It names lines and machines.
+        return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
     by = f"{unmet.project} {unmet.version}".strip()
     return (
         f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"

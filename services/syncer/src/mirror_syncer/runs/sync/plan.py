@@ -71,7 +71,7 @@ def plan_sync(
     named = None if only is None else tuple(dict.fromkeys(only))
     wanted = policy.wanted if named is None else tuple(name for name in named if selected(name))
     done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
-    steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
+    steps = [_step(name, rows.get(name), policy, named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
     judged = tuple(name for name in leaving if name not in replaceable and policy.blocked_names.reason(name) is None)
     if published is None:
@@ -144,17 +144,25 @@ def _current_since(row: ProjectRow | None, since: int) -> bool:
     return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) > since
 
 
-def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
+def _step(name: NormalizedName, row: ProjectRow | None, policy: Policy, *, named: bool) -> Step:
     if named:
         return Step(name, Priority.NAMED, "named by a person")
     if row is None:
-        return Step(name, Priority.BACKLOG, "new in mirror.toml")
+        return Step(name, Priority.BACKLOG, _new(name, policy))
+    if row.is_only_read:
+        return Step(name, Priority.RETRY, _new(name, policy))
     if row.state is ProjectState.FAILING:
         # Last: ten bad ones must not look like an upstream that is down.
         return Step(name, Priority.BACKLOG, f"failing: {row.error}")
     if row.state is not ProjectState.CURRENT:
         return Step(name, Priority.RETRY, f"{row.state}: {row.error}" if row.error else str(row.state))
     return Step(name, Priority.RECHECK, "look for changes")
+
+
+def _new(name: NormalizedName, policy: Policy) -> str:
+    """Return why a project is mirrored from now on."""
+    wanted = policy.project(name)
+    return f"required: {wanted.selection.line}" if wanted and wanted.selection.is_required else "new in mirror.toml"
 
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:

@@ -1,16 +1,21 @@
 """The judgement of a candidate for ``mirror.toml``: its mistakes, and what it would change."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import PolicyError, PolicySource, judge_policy
+from mirror_syncer.runs.sync.candidate_closure import with_dependencies
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.policy_preview import FilePreviewer, ProjectsConcerned
 from mirror_syncer.work.transfer import StoredPages
 
 _MAX_NAMES = 20
+_DEPENDENCIES_SHARE = 0.5  # of the time that a check may take; then files are judged
 _LISTED = 'scope "everything" adds each project of upstream\'s list (of PyPI 890,000); these are not counted here'
 
 
@@ -22,6 +27,8 @@ class PolicyInForce:
     catalog: Catalog
     pages: StoredPages | None
     """None: the tree is missing, so no file is judged."""
+    open_source: Callable[[], ClosureSource]
+    """Returns where dependencies are found without upstream."""
 
 
 def check_policy(content: bytes, in_force: PolicyInForce | None = None, *, seconds: float = 60.0) -> PolicyCheck:
@@ -40,6 +47,12 @@ def check_policy(content: bytes, in_force: PolicyInForce | None = None, *, secon
         return PolicyCheck(scope=policy.scope, selected=len(policy.wanted))
     source, catalog = in_force.source, in_force.catalog
     policy, warnings = source.check(policy)
+    started = time.monotonic()
+    policy, unknown = with_dependencies(
+        policy, source.applied, open_source=in_force.open_source, seconds=seconds * _DEPENDENCIES_SHARE
+    )
+    warnings += unknown
+    seconds -= time.monotonic() - started
     check = PolicyCheck(scope=policy.scope, selected=len(policy.wanted), warnings=warnings)
     arriving = [name for name in policy.wanted if (row := catalog.projects.get(name)) is None or not row.published]
     check.arriving, check.arriving_names = len(arriving), [*sorted(arriving)[:_MAX_NAMES]]

@@ -1,0 +1,210 @@
+"""The releases that one machine may install, as a proof asks for them."""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from mirror_syncer.closure.demands import Demands
+from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.waits import Waits
+from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.machines.compatibility import Compatibility
+from mirror_syncer.errors import AbandonedError, MirrorError
+
+_USUAL, _YANKED = 1, 2
+
+
+class UnusableError(Exception):
+    """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
+
+
+class _Lists(NamedTuple):
+    """A project's lists of candidates, and what they were made from."""
+
+    selected: AbstractSet[Release]
+    passed_over: int
+    by_machine: dict[int, list[Candidate]]
+    by_fit: dict[bytes, list[Candidate]]
+
+
+class InstallableReleases:
+    """
+    Which releases pip can install on which machines.
+
+    A proof asks for some ten thousand lists, most of which are the same on most machines. So each one is made once:
+    their objects would be most of what Python's garbage collector has to look at.
+
+    Args:
+        fits: fits files to the machines; None: the releases are fitted to them already.
+    """
+
+    def __init__(self, fits: Compatibility | None) -> None:
+        self._fits = fits
+        self._fitted: dict[NormalizedName, list[tuple[Release, Version, int, int]]] = {}
+        self._lists: dict[NormalizedName, _Lists] = {}
+
+    def on(self, machine: int, project: Project) -> list[Candidate]:
+        """Return the releases of a project on a machine; none if upstream has no such project."""
+        lists, passed_over = self._lists.get(project.name), len(project.unusable) + len(project.unread)
+        if lists is None or lists.selected is not project.selected or lists.passed_over != passed_over:
+            lists = self._lists[project.name] = _Lists(project.selected, passed_over, {}, {})
+        found = lists.by_machine.get(machine)
+        if found is None:
+            found = lists.by_machine[machine] = self._list(machine, project, lists.by_fit)
+        return found
+
+    def page(self, machine: int, project: Project) -> list[Version]:
+        """Return the versions with a file for a machine, those that a proof has to pass over included."""
+        return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
+
+    def _list(self, machine: int, project: Project, known: dict[bytes, list[Candidate]]) -> list[Candidate]:
+        fitted = self._fit(project)
+        # A machine's pip has its bit.
+        fit = bytes(
+            _USUAL if clients & machine else _YANKED if yanked & machine else 0 for _, _, clients, yanked in fitted
+        )
+        if fit not in known:
+            passed_over = project.unusable | project.unread.keys()
+            known[fit] = [
+                Candidate(version, is_kept=release in project.selected, is_yanked=kind == _YANKED)
+                for kind, (release, version, _, _) in zip(fit, fitted, strict=True)
+                if kind and version not in passed_over
+            ]
+        return known[fit]
+
+    def _fit(self, project: Project) -> list[tuple[Release, Version, int, int]]:
+        """Return each release with the clients that can install it, and those that can if its yanked files count."""
+        if project.candidates is None:
+            return []
+        known = self._fitted.get(project.name)
+        if known is None:
+            known = self._fitted[project.name] = [
+                (release, release.version, *self.clients(release))
+                for release in project.candidates.releases
+                if release.version is not None
+            ]
+        return known
+
+    def clients(self, release: Release) -> tuple[int, int]:
+        """Return the clients that can install a release, and those that can if its yanked files count."""
+        if self._fits is None:
+            return release.clients, release.yanked_clients
+        masks = [0, 0]
+        for file, installers in release.candidates:
+            masks[bool(file.yanked)] |= self._fits.fits(file.filename, installers, file.requires_python)
+        return masks[0], masks[1]
+
+
+class MachineReleases:
+    """
+    What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched.
+
+    Args:
+        asked: the clients that a missing release is missing for.
+        waits: runs what is fetched.
+    """
+
+    def __init__(
+        self,
+        demands: Demands,
+        environments: Environments,
+        installable: InstallableReleases,
+        machine: int,
+        *,
+        asked: int,
+        waits: Waits,
+    ) -> None:
+        self._demands = demands
+        self._environments = environments
+        self._installable = installable
+        self._machine = machine
+        self._asked = asked
+        self._waits = waits
+        self._needs: dict[tuple[NormalizedName, Version], list[Need]] = {}
+        """A proof asks hundreds of times about each."""
+
+    def versions(self, name: NormalizedName) -> list[Candidate]:
+        """Return the releases that pip can install on the machine."""
+        return self._installable.on(self._machine, self._project(name))
+
+    def all_versions(self, name: NormalizedName) -> list[Version]:
+        """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
+        return self._installable.page(self._machine, self._project(name))
+
+    def needs(self, name: NormalizedName, version: Version) -> list[Need]:
+        """Return what a release requires with all its extras, each requirement with its marker."""
+        known = self._needs.get((name, version))
+        if known is None:
+            known = self._needs[name, version] = self._read_needs(self._project(name), version)
+        return known
+
+    def _read_needs(self, project: Project, version: Version) -> list[Need]:
+        if version not in project.requirements:
+            release = _release(project, version)
+            try:
+                self._waits.result_of(lambda: self._demands.read_release(project, release))
+            except AbandonedError:
+                raise
+            except MirrorError as error:
+                project.unread[version] = str(error)
+                raise UnusableError from error
+            if version in project.unusable:
+                project.note_try([release])
+                raise UnusableError
+        return [need for one in project.requirements[version] for need in one.needs]
+
+    def extras(self, name: NormalizedName, version: Version) -> set[str]:
+        """Return the extras that a release offers."""
+        return {extra for one in self._project(name).requirements.get(version, ()) for extra in one.extras}
+
+    def counts(self, need: Need, extra: str | None) -> bool:
+        """Return whether a requirement counts on the machine with an extra."""
+        return bool(self._environments.counts(need.marker, extra=extra) & self._machine)
+
+    def why_none(self, name: NormalizedName, specifier: SpecifierSet) -> str:
+        """Return why no release of a project is among the candidates."""
+        project = self._project(name)
+        if project.error is not None:
+            return project.error
+        if project.candidates is None:
+            return "upstream has no such project"
+        return project.candidates.why_none(specifier, self._asked)[1]
+
+    def reduce(
+        self, assignment: dict[NormalizedName, Version], needs: Iterable[Need]
+    ) -> dict[NormalizedName, Version] | None:
+        """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""
+        reduced: dict[NormalizedName, Version] = {}
+        seen = set[tuple[NormalizedName, str | None]]()
+        left = [(need, None) for need in needs]
+        while left:
+            need, _ = left.pop()
+            version = assignment.get(need.name)
+            if version is None:
+                return None
+            if need.name not in reduced:
+                if not any(one.version == version for one in self.versions(need.name)):
+                    return None
+                reduced[need.name] = version
+            for extra in (None, *need.extras):
+                if (need.name, extra) not in seen:
+                    seen.add((need.name, extra))
+                    left += [(one, None) for one in self.needs(need.name, version) if self.counts(one, extra)]
+        return reduced
+
+    def _project(self, name: NormalizedName) -> Project:
+        project = self._demands.projects.get(name)
+        if project is not None and (project.candidates is not None or project.error is not None):
+            return project
+        return self._waits.result_of(lambda: self._demands.look_at(name))
+
+
+def _release(project: Project, version: Version) -> Release:
+    assert project.candidates is not None
+    return next(one for one in project.candidates.releases if one.version == version)
