@@ -146,7 +146,7 @@ class ClosureStep:
             left -= leaving
             due = await asyncio.to_thread(self._due, policy, wave, published=True)
             shrinking = [name for name, _ in due if name not in lacking]
-            await self._run(run, (Task(run.id, name, Action.JUDGE, Priority.CHANGED) for name in shrinking))
+            await self._publish_wave(run, shrinking, counted=shrinking)
             await self._withdraw(run, leaving)
         await self._withdraw(run, left)
         self._last_waves = current
@@ -360,7 +360,8 @@ def describe(unmet: Unmet) -> str:
     more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
     where = f" on {machines}{more}" if machines else ""
     if unmet.reason is UnmetReason.NO_PROOF:
-        return f"{unmet.requirement} cannot be installed{where}: {unmet.message}"
+        # It names lines and machines.
+        return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
     by = f"{unmet.project} {unmet.version}".strip()
     return (
         f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
