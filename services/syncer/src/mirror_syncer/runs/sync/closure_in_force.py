@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 from packaging.utils import NormalizedName

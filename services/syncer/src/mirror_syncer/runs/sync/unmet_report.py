@@ -24,14 +24,11 @@ def report_unmet(run: ActiveRun, closure: Closure) -> None:
 
 def describe(unmet: Unmet) -> str:
     """Return a sentence about an unmet requirement."""
-    if unmet.reason is UnmetReason.NO_PROOF:
-        return unmet.message
+    if unmet.reason is UnmetReason.NO_PROOF:  # the message names lines and machines
+        return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
     machines = ", ".join(unmet.machines[:_PRINTED])
     more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
     where = f" on {machines}{more}" if machines else ""
-    if unmet.reason is UnmetReason.NO_PROOF:
-        # It names lines and machines.
-        return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
     by = f"{unmet.project} {unmet.version}".strip()
     return (
         f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
