@@ -32,8 +32,8 @@ _CONDITIONS = (
     "os_name == 'nt' and python_version >= '3.12'",
 )
 EXTRAS = ("x", "y", "all")
-_TWO_BY_TWO = '[machines]\npythons = ["3.11", "3.13"]\nplatforms = ["linux-x86_64", "windows-amd64"]'
-_MACHINES = ("", _TWO_BY_TWO, _TWO_BY_TWO, '[machines]\npythons = ["3.11"]\nplatforms = ["linux-x86_64"]')
+TWO_BY_TWO = '[machines]\npythons = ["3.11", "3.13"]\nplatforms = ["linux-x86_64", "windows-amd64"]'
+_MACHINES = ("", TWO_BY_TWO, TWO_BY_TWO, '[machines]\npythons = ["3.11"]\nplatforms = ["linux-x86_64"]')
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,7 @@ class Scale:
     versions: Sequence[str] = _VERSIONS
     specifiers: Sequence[str] = _SPECIFIERS
     pythons: Sequence[str | None] = _PYTHONS
+    sdists: bool = True
     oddities: float = 0.04
     yanked: float = 0.1
     missing: float = 0.02
@@ -233,7 +234,14 @@ class Scale:
 
 SMALL = Scale()
 PLAIN = replace(
-    SMALL, versions=_FINALS, specifiers=_RANGES, pythons=_PYTHONS[:1], oddities=0, yanked=0, without_metadata=0
+    SMALL,
+    versions=_FINALS,
+    specifiers=_RANGES,
+    pythons=_PYTHONS[:1],
+    sdists=False,
+    oddities=0,
+    yanked=0,
+    without_metadata=0,
 )
 """What pip, uv and this program agree on."""
 
@@ -254,7 +262,8 @@ def _upload_release(maker: IndexMaker, random: Random, scale: Scale, name: str, 
     requires_python, day = random.choice(scale.pythons), random.choice(_DAYS)
     yanked = random.random() < scale.yanked
     requires = _requirements(random, scale, name)
-    tags = random.choice((_TAGS[:1], _TAGS[:1], _TAGS[:1], _TAGS[1:], _TAGS[1:3], ()))
+    kinds = (_TAGS[:1], _TAGS[:1], _TAGS[:1], _TAGS[1:], _TAGS[1:3], ())
+    tags = random.choice(kinds if scale.sdists else kinds[:-1])
     has_metadata = random.random() >= scale.without_metadata
     for tag in tags:
         if random.random() < scale.oddities * 4:
@@ -270,7 +279,7 @@ def _upload_release(maker: IndexMaker, random: Random, scale: Scale, name: str, 
             day=day,
             has_metadata=has_metadata,
         )
-    if not tags or random.random() < 0.3:
+    if not tags or (scale.sdists and random.random() < 0.3):
         lines = RequirementLines(
             tuple(requires),
             EXTRAS,

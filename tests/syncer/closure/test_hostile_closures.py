@@ -14,7 +14,7 @@ from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
 
-pytestmark = pytest.mark.proves("security/index")
+pytestmark = pytest.mark.proves("security/project-owners")
 MACHINES = '[machines]\npythons = ["3.11"]\nplatforms = ["linux-x86_64"]'
 UNREADABLE = "x>=1.0.0.y"
 

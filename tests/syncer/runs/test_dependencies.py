@@ -56,3 +56,18 @@ async def test_new_release_waits_for_what_it_needs(app: Site, pypi: fakepypi.Fak
     assert run.state is RunState.SUCCEEDED
     assert app.pages() == ["app", "base", "lib", "news"]
     assert "app-2.0-py3-none-any.whl" in app.filenames("app")
+
+
+async def test_sync_of_one_line_asks_for_no_other(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run that names a project brings what that needs, and leaves the other lines to the next whole sync."""
+    upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0: base", "base 1.0")
+    site.select("app", "other", follow=True)
+    named = await site.sync("app")
+    asked = {exchange.path for exchange in pypi.log.exchanges}
+    before = site.pages()
+    await site.sync()
+
+    assert named.state is RunState.SUCCEEDED
+    assert before == ["app", "lib"]
+    assert not any("other" in path or "base" in path for path in asked)
+    assert site.pages() == ["app", "base", "lib", "other"]

@@ -219,7 +219,7 @@ async def test_group_that_conflicts_is_incomplete(site: Site, pypi: fakepypi.Fak
 
     assert run.state is RunState.INCOMPLETE
     (failure,) = run.failures
-    assert "group web cannot be installed" in failure.reason
+    assert "group web: a and b cannot be installed together" in failure.reason
     assert "lib<2" in failure.reason
     assert site.pages() == ["a", "b", "lib"]
 

@@ -25,13 +25,17 @@ async def test_line_that_goes_takes_its_own_closure_along(
     mirror: Site, pypi: fakepypi.FakePyPI, *, is_down: bool
 ) -> None:
     """A removed line leaves in one run with exactly what only it needed, also while upstream is down."""
-    choose(mirror, "other")
+    lines = [f"line{number}" for number in range(12)]  # ten that do not answer end a run
+    upload(pypi, *(f"{line} 1.0" for line in lines))
+    choose(mirror, "app", "other", *lines)
+    await mirror.sync()
+    choose(mirror, "other", *lines)
     if is_down:
-        pypi.faults.everywhere().status(503)
+        pypi.faults.everywhere().status(200).reset(0)  # a 304 has nothing to cut
     run = await mirror.sync()
 
-    assert (run.state is RunState.SUCCEEDED) is not is_down
-    assert mirror.pages() == ["other", "shared"]
+    assert run.state is (RunState.FAILED if is_down else RunState.SUCCEEDED)
+    assert mirror.pages() == sorted(["other", "shared", *lines])
 
 
 async def test_guard_holds_the_closure_of_a_line(mirror: Site) -> None:

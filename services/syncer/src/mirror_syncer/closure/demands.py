@@ -280,7 +280,11 @@ class Demands:
             if file.filename.endswith(_WHEEL)
         )
         wheels = reduce(or_, fitting, 0)
-        return not wheels if self._policy.rules.machines.are_all else bool(release.clients & ~wheels & ~self._fits.uv)
+        return (
+            not wheels
+            if self._policy.rules.machines.are_all
+            else bool((release.clients | release.yanked_clients) & ~wheels & ~self._fits.uv)
+        )
 
     def _follow(self, project: Project) -> None:
         """Demand what the selected releases require."""

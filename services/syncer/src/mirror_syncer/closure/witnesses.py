@@ -26,7 +26,6 @@ from mirror_syncer.config.policy.roots import Root
 
 _SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
-_CANCELLED = "the resolution was cancelled"
 Assignment = dict[NormalizedName, Version]
 
 

@@ -10,7 +10,7 @@ from mirror_contract import UnmetReason
 from mirror_contract.text import printable
 from mirror_syncer.commands.plan_dependencies import PlannedDependencies, PlannedRelease, PlannedRequirement
 from mirror_syncer.config.policy.closure import Unmet
-from mirror_syncer.runs.sync.closure_step import describe
+from mirror_syncer.runs.sync.unmet_report import describe
 
 _MAX_LISTED = 20
 _MAX_MACHINES = 3

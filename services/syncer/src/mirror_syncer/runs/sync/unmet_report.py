@@ -1,0 +1,35 @@
+"""What a run says about requirements that the mirror does not meet."""
+
+from mirror_contract import Failure, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, Unmet
+from mirror_syncer.runs import ActiveRun
+
+_PRINTED = 3  # machines in a run's message
+
+
+def report_unmet(run: ActiveRun, closure: Closure) -> None:
+    """Report lines that cannot be installed, and what could not be looked at; remark on other unmet requirements."""
+    unmet, reported = 0, {failure.project for failure in run.report.failures if failure.file is None}
+    for one in closure.unmet:
+        if not one.version and one.project in reported:
+            continue  # a line whose page could not be read, for example
+        if one.reason in (UnmetReason.NO_PROOF, UnmetReason.FAILED):
+            run.report.add(Failure(project=one.project, reason=describe(one)))
+        else:
+            unmet += one.reason is not UnmetReason.UNKNOWN
+    if unmet:
+        what = "1 requirement is" if unmet == 1 else f"{unmet:,} requirements are"
+        run.report.remarks.append(f"{what} not met on this mirror; see `mirrorctl projects --unmet`")
+
+
+def describe(unmet: Unmet) -> str:
+    """Return a sentence about an unmet requirement."""
+    if unmet.reason is UnmetReason.NO_PROOF:  # the message names lines and machines
+        return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
+    machines = ", ".join(unmet.machines[:_PRINTED])
+    more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
+    where = f" on {machines}{more}" if machines else ""
+    by = f"{unmet.project} {unmet.version}".strip()
+    return (
+        f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
+    )
