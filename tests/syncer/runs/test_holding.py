@@ -141,7 +141,7 @@ async def test_file_matures_without_a_request_for_its_page(site: Site, pypi: fak
     assert before == set()
     assert early <= 20
     assert site.filenames("six") == {WHEEL, SDIST}
-    assert asked == sorted([WHEEL, SDIST])
+    assert asked == sorted([WHEEL, f"{WHEEL}.metadata", SDIST]), "the metadata says what it requires"
     assert (row.state, row.held_files, row.expires_at) == (ProjectState.CURRENT, 0, None)
     assert markers(site) == set()
     site.assert_whole()

@@ -82,7 +82,7 @@ async def test_every_call_of_the_document_answers_as_shown(
     blocks = _blocks()
     script = "set -euo pipefail\n" + "\nprintf '\\0'\n".join(text for text, _, _ in blocks)
     async with site.running() as running:
-        await running.sync("no-such-project")
+        await running.sync("six", "no-such-project")
         timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
         timetable.start()
         async with TestServer(

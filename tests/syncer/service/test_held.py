@@ -35,7 +35,7 @@ def young(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
     ):
         pypi.index.project(name).upload(version, wheel=False, uploaded_at=now - age * DAY)
     site.policy.write_text(
-        '[mirror]\nprojects = ["aa", "bb", "cc", "dd", "ee"]\n[age]\nmin = "7d"\n'
+        '[mirror]\nprojects = ["aa", "bb", "cc", "dd", "ee"]\n[dependencies]\nfollow = false\n[age]\nmin = "7d"\n'
         '[block]\nprojects = ["cc==1.0", "dd==1.0", { name = "ff-*", because = "ours" }]\n'
     )
     return pypi
