@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from mirror_contract import UnmetReason
+from mirror_syncer.catalog.closure_document import decode_closure, encode_closure
+from mirror_syncer.closure.demands import Demands
+from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.metadata import MAX_LINES, parse_metadata
 from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
@@ -207,3 +211,40 @@ def test_metadata_that_cannot_be_had_is_named(index: IndexMaker) -> None:
     closure, _ = close(index, "bad", failing=["bad-1.0-py3-none-any.whl"])
     assert ("bad 1.0", UnmetReason.FAILED) in unmet(closure)
     assert versions(closure, "bad") == set()
+
+
+def test_extras_of_a_project_without_number(index: IndexMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a project has a thousand extras and asks for each, a requirement is read for the one that it names."""
+    read, counts = [0], Environments.counts
+
+    def count(self: Environments, marker: Marker | None, *, extra: str | None = None) -> int:
+        read[0] += 1
+        return counts(self, marker, extra=extra)
+
+    monkeypatch.setattr(Environments, "counts", count)
+    extras = tuple(f"e{number}" for number in range(1_000))
+    index.upload("bad", "1.0", *(f"base; extra == '{extra}'" for extra in extras), extras=extras)
+    index.upload(
+        "user", "1.0", *(f"bad[{extra}]; python_version < '3'" for extra in extras), f"bad[{','.join(extras)}]"
+    )
+    wanted = Wanted(('{ name = "user", latest = 1 }',), MACHINES)
+    environments = Environments(wanted.policy().rules.machines)
+
+    async def follow() -> Demands:
+        demands = Demands(wanted.policy(), source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        return demands
+
+    demands = asyncio.run(follow())
+    assert canonicalize_name("base") in demands.projects
+    assert read[0] < 20_000
+
+
+def test_name_that_no_project_can_have(index: IndexMaker) -> None:
+    """Upstream is not asked for such a name, and the closure can be stored and read again."""
+    index.upload("bad", "1.0", "a" * 215)
+    closure, source = close(index, "bad")
+    assert not any("aaa" in request for request in source.requests)
+    assert ("bad 1.0", UnmetReason.UNREADABLE) in unmet(closure) or "bad" not in closure.projects
+    assert decode_closure(encode_closure(closure)) == closure

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.markers import relevant_extras
 from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
 from mirror_syncer.closure.releases import Need
 from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
@@ -298,11 +299,12 @@ class Demands:
         # Of a yanked release, too: where it is kept, somebody pins it.
         clients = release.clients | release.yanked_clients
         machines = self._masks.machines(clients, everyone=self._environments.everyone) & project.machines
+        asked_anywhere = reduce(or_, project.extras.values(), 0)
         by = project.requirers.get(release)
         for requirements in project.stated(version):
             for need in requirements.needs:
                 counts = self._environments.counts(need.marker)
-                for extra, asked in project.extras.items():
+                for extra, asked in relevant_extras(need.marker, project.extras, asked_anywhere):
                     counts |= self._environments.counts(need.marker, extra=extra) & asked
                 if counts & machines:
                     installers = clients & self._masks.installers(counts & machines)

@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
+from mirror_contract.names import MAX_NAME_LENGTH
 from mirror_syncer.closure.markers import needs_an_extra, operators, why_pip_fails
 from mirror_syncer.closure.metadata import MAX_LINES
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -22,6 +23,7 @@ from mirror_syncer.model.requirement_lines import RequirementLines
 _MAX_LENGTH = 10_000  # characters; the longest lines on PyPI have some hundred
 _MAX_PARENTHESES = 100  # packaging's parser takes three frames of the stack for each, of a thousand
 _LONG_NUMBER = re.compile(r"\d{101}", re.ASCII)
+_MAX_SPECIFIERS = 100  # of one project in a release; each costs a look at all of that project's releases, for good
 _MAX_SHOWN = 200  # characters of a line in a message
 _MAX_CACHED = 16_384  # lines; thousands of releases repeat the same ones, and each takes some 2 kB
 # The mistakes that uv 0.13 or poetry 2 mend, and others whose meaning is plain.
@@ -139,10 +141,16 @@ def _collect(
     if len(lines) > MAX_LINES:
         incomplete = f"its metadata states more than {MAX_LINES:,} requirements; the rest is not read"
     needs, problems = [], []
+    specifiers: dict[NormalizedName, set[str]] = {}
     for line in dict.fromkeys(lines[:MAX_LINES]):
         need, problem = _read(line)
         if need and (need.name != of or need.extras):
-            needs.append(need)
+            stated = specifiers.setdefault(need.name, set())
+            stated.add(str(need.specifier))
+            if len(stated) <= _MAX_SPECIFIERS:
+                needs.append(need)
+            else:
+                incomplete = f"it requires {need.name} in more than {_MAX_SPECIFIERS} ways; not all of them are read"
         if problem:
             problems.append(problem)
     if incomplete:
@@ -181,6 +189,9 @@ def _read_short(line: str) -> tuple[Need | None, Problem | None]:
 
 def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | None]:
     """Return the requirement of a line that packaging reads, and what is wrong with it for an installer."""
+    if len(canonicalize_name(requirement.name)) > MAX_NAME_LENGTH:
+        message = f"no project has a name of more than {MAX_NAME_LENGTH} characters; it is not followed"
+        return None, _unreadable(line, message, requirement.marker)
     if requirement.url is not None:
         message = "it is required by URL: uv refuses the release, and pip leaves the mirror for it"
         return None, Problem(_shown(line), message, ProblemKind.BY_URL, requirement.marker)
@@ -218,7 +229,7 @@ def _mend(line: str) -> tuple[Need | None, Problem]:
             requirement = Requirement(before + condition)
         except InvalidRequirement:
             continue
-        if requirement.url is None:
+        if requirement.url is None and len(canonicalize_name(requirement.name)) <= MAX_NAME_LENGTH:
             message = f"{refused}; followed as {requirement.name} {requirement.specifier}".rstrip()
             return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
     return None, _unreadable(line, f"{refused}; it is not followed")
