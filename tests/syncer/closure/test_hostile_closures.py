@@ -1,6 +1,7 @@
 """Hostile releases in a closure: that release or line is named, the rest counts, and the work is bounded."""
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -12,9 +13,12 @@ from mirror_syncer.catalog.closure_document import decode_closure, encode_closur
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.metadata import MAX_LINES, parse_metadata
+from mirror_syncer.closure.patience import Patience
 from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
+from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config.policy.closure import Closure
+from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
 
@@ -248,3 +252,72 @@ def test_name_that_no_project_can_have(index: IndexMaker) -> None:
     assert not any("aaa" in request for request in source.requests)
     assert ("bad 1.0", UnmetReason.UNREADABLE) in unmet(closure) or "bad" not in closure.projects
     assert decode_closure(encode_closure(closure)) == closure
+
+
+def test_proofs_that_take_long_have_a_budget_together(index: IndexMaker) -> None:
+    """Where each proof takes all of its time, all of them take some minutes, and the lines are told as not known."""
+    for number in range(40):
+        index.upload(f"part{number}", "1.0")
+    names = [f"bad{number}" for number in range(50)]
+    for name in names:
+        index.upload(name, "1.0", *(f"part{number}" for number in range(40)))
+    three = MACHINES.replace('["3.11"]', '["3.11", "3.12", "3.13"]')
+    wanted = Wanted(tuple(f'{{ name = "{name}", latest = 1 }}' for name in names), three)
+    ticks = itertools.count()
+
+    async def prove() -> Witnesses:
+        policy = wanted.policy()
+        environments = Environments(policy.rules.machines)
+        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
+        assert not await witnesses.prove(policy.roots)
+        return witnesses
+
+    witnesses = asyncio.run(prove())
+    assert next(ticks) < 900  # of 3,000 if each of 150 had 20 s
+    assert witnesses.proofs == []
+    assert {one.requirement for one in witnesses.refuted} == set(names)
+    assert all(one.message.startswith("cannot tell whether ") for one in witnesses.refuted)
+    assert all(len(one.machines) == 3 for one in witnesses.refuted)
+
+
+def test_restarted_proof_shares_its_time(index: IndexMaker) -> None:
+    """A proof that starts again without a release that pip cannot read does not get its time anew."""
+    index.upload("user", "1.0", "bad", "other==1.0", *(f"part{number}" for number in range(5)))
+    for number in range(5):
+        index.upload(f"part{number}", "1.0")
+    index.upload("bad", "2.0", "other==2.0")
+    for number in range(1_000):
+        index.upload("bad", f"1.{number}", UNREADABLE)
+    index.upload("other", "1.0")
+    index.upload("other", "2.0")
+    ticks = itertools.count()
+    wanted = Wanted(('{ name = "user", latest = 1 }',), MACHINES)
+
+    async def prove() -> Witnesses:
+        policy = wanted.policy()
+        environments = Environments(policy.rules.machines)
+        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
+        await witnesses.prove(policy.roots)
+        return witnesses
+
+    [refuted] = asyncio.run(prove()).refuted
+    assert next(ticks) < 40
+    assert refuted.message.startswith("cannot tell whether user can be installed")
+
+
+def test_projects_without_number_are_not_asked_for(index: IndexMaker) -> None:
+    """Releases that name more projects than any closure has end the resolution, before upstream is asked for each."""
+    for part in "xyz":
+        index.upload(f"bad-{part}", "1.0", *(f"{part}{number}" for number in range(7_000)))
+    index.upload("bad", "1.0", "bad-x", "bad-y", "bad-z")
+    source = MemorySource(index.index())
+    wanted = Wanted(('{ name = "bad", latest = 1 }',), MACHINES)
+    with pytest.raises(ConfigurationError, match="more than 20,000 projects are required, 7,000 of them first by bad-"):
+        asyncio.run(resolve(wanted.policy(), source=source, now=NOW))
+    assert len(source.requests) < 20

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.limits import check_growth
 from mirror_syncer.closure.markers import relevant_extras
 from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
 from mirror_syncer.closure.releases import Need
@@ -140,8 +141,12 @@ class Demands:
         Follow requirements until nothing new is needed.
 
         A project whose page cannot be read has no releases, and says why; see ``Project.error``.
+
+        Raises:
+            ConfigurationError: far more projects are required than ``[limits]`` allow, or any closure should have.
         """
         while self._dirty:
+            check_growth(self._policy.limits, self.projects, self._policy.projects)
             names = sorted(self._dirty)
             self._dirty.clear()
             projects = [self.projects[name] for name in names]
@@ -197,7 +202,10 @@ class Demands:
 
     async def look_at(self, name: NormalizedName) -> Project:
         """Return a project, its page read: a proof may look at one that nothing demands."""
-        project = self.projects.get(name) or self._glanced.setdefault(name, Project(name))
+        project = self.projects.get(name) or self._glanced.get(name)
+        if project is None:
+            project = self._glanced[name] = Project(name)
+            check_growth(self._policy.limits, self.projects | self._glanced, self._policy.projects)
         if project.candidates is None and project.error is None:
             await self._look_at(project)
         return project
