@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 from packaging.markers import Marker
@@ -10,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from mirror_contract import UnmetReason
 from mirror_syncer.catalog.closure_document import decode_closure, encode_closure
-from mirror_syncer.closure.demands import Demands
+from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.metadata import MAX_LINES, parse_metadata
 from mirror_syncer.closure.patience import Patience
@@ -321,3 +322,44 @@ def test_projects_without_number_are_not_asked_for(index: IndexMaker) -> None:
     with pytest.raises(ConfigurationError, match="more than 20,000 projects are required, 7,000 of them first by bad-"):
         asyncio.run(resolve(wanted.policy(), source=source, now=NOW))
     assert len(source.requests) < 20
+
+
+def test_chain_that_is_withheld_is_looked_through_few_times(index: IndexMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``unmet = "withhold"`` all of a long chain whose last release lacks something waits, in linear time."""
+    passes, required = [0], Demands.required
+
+    def count(self: Demands) -> Iterator[Required]:
+        passes[0] += 1
+        return required(self)
+
+    monkeypatch.setattr(Demands, "required", count)
+    for number in range(200):
+        index.upload(f"bad{number}", "1.0", f"bad{number + 1}")
+    wanted = Wanted(
+        tuple(f'{{ name = "{name}", latest = 1 }}' for name in ("good", "bad0")), MACHINES, more='unmet = "withhold"'
+    )
+    closure = asyncio.run(resolve(wanted.policy(), source=MemorySource(index.index()), now=NOW))
+    resolved = {str(name) for name, project in closure.projects.items() if project.resolved}
+    assert resolved == {"good", "base"}
+    assert len([one for one in closure.unmet if one.version]) == 200
+    assert passes[0] < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("n{}", "400 more of its requirements are not met"),
+        ("n{}; os_name ~= '{}'", "400 more of its lines are not as installers want them"),
+    ],
+    ids=["unmet", "pip fails"],
+)
+def test_release_with_unmet_requirements_without_number(index: IndexMaker, line: str, message: str) -> None:
+    """Of each release a hundred unmet requirements are named, and the number of the others."""
+    for release in range(10):
+        index.upload("bad", f"1.{release}", *(line.format(number, number) for number in range(500)))
+    index.upload("user", "1.0", "bad==1.1", "bad==1.2", "bad")
+    closure, _ = close(index, "user")
+    told = Counter(one.version for one in closure.unmet if one.project == "bad")
+    assert told
+    assert set(told.values()) == {101}
+    assert {one.message for one in closure.unmet if not one.requirement} >= {message}

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import structlog
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Source
@@ -84,19 +85,24 @@ def _find_unmet(
     demands: Demands, environments: Environments, *, missing: Releases, withhold: bool
 ) -> tuple[list[Unmet], Releases]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
-    unpublished: Releases = {}
+    unpublished: dict[NormalizedName, frozenset[Version]] = {}
+    finder = UnmetRequirements(demands, environments, withheld=unpublished, missing=missing)
     causes: dict[tuple[NormalizedName, str, str], list[Unmet]] = {}
+    found = finder.find()
     while True:
-        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished, missing=missing).find())
-        found_now = groupby(unmet, key=lambda one: (one.project, one.version, one.requirement))
-        causes |= {key: list(entries) for key, entries in found_now if key not in causes}
-        found = withheld(unmet) if withhold else {}
+        by_requirement = groupby(found, key=lambda one: (one.project, one.version, one.requirement))
+        new = {key: list(entries) for key, entries in by_requirement if key not in causes}
+        causes |= new
         grown = {
-            name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}
+            name: more
+            for name, versions in withheld(one for entries in new.values() for one in entries).items()
+            if (more := versions - unpublished.get(name, frozenset()))
         }
-        if grown == unpublished:
+        if not (withhold and grown):
             return [one for entries in causes.values() for one in entries], unpublished
-        unpublished = grown
+        for name, versions in grown.items():
+            unpublished[name] = unpublished.get(name, frozenset()) | versions
+        found = finder.find_on(grown)
 
 
 def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
