@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from packaging.markers import Marker
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_contract import UnmetReason
 from mirror_syncer.catalog.closure_document import decode_closure, encode_closure
@@ -19,7 +19,8 @@ from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config.policy.closure import Closure
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import ConfigurationError, StateError
+from mirror_syncer.model.page import Page
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
 
@@ -363,3 +364,17 @@ def test_release_with_unmet_requirements_without_number(index: IndexMaker, line:
     assert told
     assert set(told.values()) == {101}
     assert {one.message for one in closure.unmet if not one.requirement} >= {message}
+
+
+def test_disk_that_fails_ends_the_resolution(index: IndexMaker) -> None:
+    """Where the disk fails, nothing is concluded: a closure without that project would have others leave."""
+
+    class FailingSource(MemorySource):
+        async def page(self, name: NormalizedName) -> Page | None:
+            if name == "base":
+                raise StateError("the disk of the catalog failed")
+            return await super().page(name)
+
+    wanted = Wanted(('{ name = "good", latest = 1 }',), MACHINES)
+    with pytest.raises(StateError):
+        asyncio.run(resolve(wanted.policy(), source=FailingSource(index.index()), now=NOW))

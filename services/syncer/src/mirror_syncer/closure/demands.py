@@ -23,7 +23,7 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.config.policy.roots import RootRequirement
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, VolumeError
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 from mirror_syncer.model.requirement_lines import RequirementLines
 
@@ -143,6 +143,7 @@ class Demands:
         A project whose page cannot be read has no releases, and says why; see ``Project.error``.
 
         Raises:
+            VolumeError: the disk failed, so that nothing is known for certain.
             ConfigurationError: far more projects are required than ``[limits]`` allow, or any closure should have.
         """
         while self._dirty:
@@ -217,11 +218,15 @@ class Demands:
             return
         try:
             published = await self._source.published(project.name)
+        except VolumeError:
+            raise
         except MirrorError as error:
             project.error = str(error)
             return
         try:
             page = await self._source.page(project.name)
+        except VolumeError:
+            raise
         except MirrorError as error:
             project.error = str(error)
             if published is None:
@@ -257,6 +262,8 @@ class Demands:
     async def _read(self, project: Project, release: Release) -> None:
         try:
             await self.read_release(project, release)
+        except VolumeError:
+            raise
         except MirrorError as error:
             assert release.version is not None
             project.unread[release.version] = str(error)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import structlog
 from packaging.utils import NormalizedName
-from packaging.version import Version
 
 from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Source
@@ -18,6 +18,9 @@ from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 log = structlog.get_logger()
 
@@ -148,7 +151,13 @@ def _graph(
 
 
 def _expiry(demands: Demands, unmet: Iterable[Unmet], *, now: int) -> int | None:
-    """Return when time alone changes the closure; what upstream lacks may be there in a day."""
+    """
+    Return when time alone changes the closure; what upstream lacks may be there in a day.
+
+    Where it rests on what a server said about wheels that are not here, that is at once, so that they are read.
+    """
+    if any(project.is_read_on_trust for project in demands.projects.values()):
+        return now
     times = [project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None]
     if any(one.reason in _MAY_COME for one in unmet):
         times.append(now + _ABSENT_SECONDS)
