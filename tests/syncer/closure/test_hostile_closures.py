@@ -378,3 +378,16 @@ def test_disk_that_fails_ends_the_resolution(index: IndexMaker) -> None:
     wanted = Wanted(('{ name = "good", latest = 1 }',), MACHINES)
     with pytest.raises(StateError):
         asyncio.run(resolve(wanted.policy(), source=FailingSource(index.index()), now=NOW))
+
+
+def test_long_specifier_is_shortened_in_what_is_told(index: IndexMaker) -> None:
+    """A message about a requirement stays short, whatever the requirement says."""
+    odd = ",".join(f"!={number}" for number in range(1_000))
+    index.upload("bad", "1.0", f"base>5,{odd}", f"other>5,{odd}", f"base<1,=>0,{odd}")
+    index.upload("user", "1.0", "other>0", f"base>7,{odd}", f"worse>0,{odd}")
+    index.upload("other", "1.0")
+    index.upload("worse", "1.0", UNREADABLE)
+    closure, _ = close(index, "bad", "user")
+    assert len(closure.unmet) > 3
+    assert max(len(one.message) for one in closure.unmet) < 2_000
+    assert max(len(one.requirement) for one in closure.unmet) < 300

@@ -194,7 +194,7 @@ def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | 
         return None, _unreadable(line, message, requirement.marker)
     if requirement.url is not None:
         message = "it is required by URL: uv refuses the release, and pip leaves the mirror for it"
-        return None, Problem(_shown(line), message, ProblemKind.BY_URL, requirement.marker)
+        return None, Problem(shown(line), message, ProblemKind.BY_URL, requirement.marker)
     if "===" in operators(requirement.marker):
         message = "uv cannot read this requirement and ignores the release: its marker compares by ==="
         return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
@@ -202,7 +202,7 @@ def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | 
     if cause is None:
         return _need(requirement, line), None
     message = f"pip cannot evaluate this requirement and fails: {cause}; it counts as required"
-    return _need(requirement, line, message), Problem(_shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
+    return _need(requirement, line, message), Problem(shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
 
 
 def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | None]:
@@ -212,9 +212,9 @@ def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | No
         need, problem = _read_short(before)
         if need:
             message = f"its marker is not read, since it is {why}; so it counts as required"
-            return replace(need, text=_shown(line), problem=message), _unreadable(line, message)
+            return replace(need, text=shown(line), problem=message), _unreadable(line, message)
         if problem and problem.kind is ProblemKind.BY_URL:
-            return None, replace(problem, line=_shown(line))
+            return None, replace(problem, line=shown(line))
     return None, _unreadable(line, f"it is not read, since it is {why}")
 
 
@@ -230,21 +230,22 @@ def _mend(line: str) -> tuple[Need | None, Problem]:
         except InvalidRequirement:
             continue
         if requirement.url is None and len(canonicalize_name(requirement.name)) <= MAX_NAME_LENGTH:
-            message = f"{refused}; followed as {requirement.name} {requirement.specifier}".rstrip()
+            message = f"{refused}; followed as {shown(f'{requirement.name} {requirement.specifier}')}"
             return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
     return None, _unreadable(line, f"{refused}; it is not followed")
 
 
 def _unreadable(line: str, message: str, marker: Marker | None = None) -> Problem:
-    return Problem(_shown(line), message, ProblemKind.UNREADABLE, marker)
+    return Problem(shown(line), message, ProblemKind.UNREADABLE, marker)
 
 
 def _need(requirement: Requirement, line: str, problem: str | None = None) -> Need:
     extras = frozenset(map(canonicalize_name, requirement.extras))
     name = canonicalize_name(requirement.name)
-    return Need(name, extras, requirement.specifier, requirement.marker, _shown(line), problem)
+    return Need(name, extras, requirement.specifier, requirement.marker, shown(line), problem)
 
 
-def _shown(line: str) -> str:
+def shown(line: str) -> str:
+    """Return a line as a message shows it."""
     line = line.strip()
     return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}…"

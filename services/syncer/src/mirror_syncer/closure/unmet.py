@@ -13,7 +13,7 @@ from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import MAX_TRIES, Project, bits
 from mirror_syncer.closure.releases import is_pin
-from mirror_syncer.closure.requirements import ProblemKind
+from mirror_syncer.closure.requirements import ProblemKind, shown
 from mirror_syncer.config.policy.closure import Unmet
 
 _REASONS = {
@@ -139,7 +139,8 @@ class UnmetRequirements:
         unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
         if unusable is not None:
             tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
-            passed = f"installers pass over {name} {unusable} and others that match '{specifier}'".replace(" ''", " it")
+            text = shown(str(specifier))
+            passed = f"installers pass over {name} {unusable} and others that match '{text}'".replace(" ''", " it")
             return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
         return project.candidates.why_none(specifier, clients)
 
