@@ -1,16 +1,26 @@
 """Hostile releases in a closure: that release or line is named, the rest counts, and the work is bounded."""
 
 import asyncio
-from collections.abc import Iterable
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
-from packaging.utils import canonicalize_name
+from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_contract import UnmetReason
+from mirror_syncer.catalog.closure_document import decode_closure, encode_closure
+from mirror_syncer.closure.demands import Demands, Required
+from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.metadata import MAX_LINES, parse_metadata
+from mirror_syncer.closure.patience import Patience
 from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
+from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config.policy.closure import Closure
+from mirror_syncer.errors import ConfigurationError, StateError
+from mirror_syncer.model.page import Page
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
 
@@ -207,3 +217,177 @@ def test_metadata_that_cannot_be_had_is_named(index: IndexMaker) -> None:
     closure, _ = close(index, "bad", failing=["bad-1.0-py3-none-any.whl"])
     assert ("bad 1.0", UnmetReason.FAILED) in unmet(closure)
     assert versions(closure, "bad") == set()
+
+
+def test_extras_of_a_project_without_number(index: IndexMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a project has a thousand extras and asks for each, a requirement is read for the one that it names."""
+    read, counts = [0], Environments.counts
+
+    def count(self: Environments, marker: Marker | None, *, extra: str | None = None) -> int:
+        read[0] += 1
+        return counts(self, marker, extra=extra)
+
+    monkeypatch.setattr(Environments, "counts", count)
+    extras = tuple(f"e{number}" for number in range(1_000))
+    index.upload("bad", "1.0", *(f"base; extra == '{extra}'" for extra in extras), extras=extras)
+    index.upload(
+        "user", "1.0", *(f"bad[{extra}]; python_version < '3'" for extra in extras), f"bad[{','.join(extras)}]"
+    )
+    wanted = Wanted(('{ name = "user", latest = 1 }',), MACHINES)
+    environments = Environments(wanted.policy().rules.machines)
+
+    async def follow() -> Demands:
+        demands = Demands(wanted.policy(), source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        return demands
+
+    demands = asyncio.run(follow())
+    assert canonicalize_name("base") in demands.projects
+    assert read[0] < 20_000
+
+
+def test_name_that_no_project_can_have(index: IndexMaker) -> None:
+    """Upstream is not asked for such a name, and the closure can be stored and read again."""
+    index.upload("bad", "1.0", "a" * 215)
+    closure, source = close(index, "bad")
+    assert not any("aaa" in request for request in source.requests)
+    assert ("bad 1.0", UnmetReason.UNREADABLE) in unmet(closure) or "bad" not in closure.projects
+    assert decode_closure(encode_closure(closure)) == closure
+
+
+def test_proofs_that_take_long_have_a_budget_together(index: IndexMaker) -> None:
+    """Where each proof takes all of its time, all of them take some minutes, and the lines are told as not known."""
+    for number in range(40):
+        index.upload(f"part{number}", "1.0")
+    names = [f"bad{number}" for number in range(50)]
+    for name in names:
+        index.upload(name, "1.0", *(f"part{number}" for number in range(40)))
+    three = MACHINES.replace('["3.11"]', '["3.11", "3.12", "3.13"]')
+    wanted = Wanted(tuple(f'{{ name = "{name}", latest = 1 }}' for name in names), three)
+    ticks = itertools.count()
+
+    async def prove() -> Witnesses:
+        policy = wanted.policy()
+        environments = Environments(policy.rules.machines)
+        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
+        assert not await witnesses.prove(policy.roots)
+        return witnesses
+
+    witnesses = asyncio.run(prove())
+    assert next(ticks) < 900  # of 3,000 if each of 150 had 20 s
+    assert witnesses.proofs == []
+    assert {one.requirement for one in witnesses.refuted} == set(names)
+    assert all(one.message.startswith("cannot tell whether ") for one in witnesses.refuted)
+    assert all(len(one.machines) == 3 for one in witnesses.refuted)
+
+
+def test_restarted_proof_shares_its_time(index: IndexMaker) -> None:
+    """A proof that starts again without a release that pip cannot read does not get its time anew."""
+    index.upload("user", "1.0", "bad", "other==1.0", *(f"part{number}" for number in range(5)))
+    for number in range(5):
+        index.upload(f"part{number}", "1.0")
+    index.upload("bad", "2.0", "other==2.0")
+    for number in range(1_000):
+        index.upload("bad", f"1.{number}", UNREADABLE)
+    index.upload("other", "1.0")
+    index.upload("other", "2.0")
+    ticks = itertools.count()
+    wanted = Wanted(('{ name = "user", latest = 1 }',), MACHINES)
+
+    async def prove() -> Witnesses:
+        policy = wanted.policy()
+        environments = Environments(policy.rules.machines)
+        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
+        await witnesses.prove(policy.roots)
+        return witnesses
+
+    [refuted] = asyncio.run(prove()).refuted
+    assert next(ticks) < 40
+    assert refuted.message.startswith("cannot tell whether user can be installed")
+
+
+def test_projects_without_number_are_not_asked_for(index: IndexMaker) -> None:
+    """Releases that name more projects than any closure has end the resolution, before upstream is asked for each."""
+    for part in "xyz":
+        index.upload(f"bad-{part}", "1.0", *(f"{part}{number}" for number in range(7_000)))
+    index.upload("bad", "1.0", "bad-x", "bad-y", "bad-z")
+    source = MemorySource(index.index())
+    wanted = Wanted(('{ name = "bad", latest = 1 }',), MACHINES)
+    with pytest.raises(ConfigurationError, match="more than 20,000 projects are required, 7,000 of them first by bad-"):
+        asyncio.run(resolve(wanted.policy(), source=source, now=NOW))
+    assert len(source.requests) < 20
+
+
+def test_chain_that_is_withheld_is_looked_through_few_times(index: IndexMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``unmet = "withhold"`` all of a long chain whose last release lacks something waits, in linear time."""
+    passes, required = [0], Demands.required
+
+    def count(self: Demands) -> Iterator[Required]:
+        passes[0] += 1
+        return required(self)
+
+    monkeypatch.setattr(Demands, "required", count)
+    for number in range(200):
+        index.upload(f"bad{number}", "1.0", f"bad{number + 1}")
+    wanted = Wanted(
+        tuple(f'{{ name = "{name}", latest = 1 }}' for name in ("good", "bad0")), MACHINES, more='unmet = "withhold"'
+    )
+    closure = asyncio.run(resolve(wanted.policy(), source=MemorySource(index.index()), now=NOW))
+    resolved = {str(name) for name, project in closure.projects.items() if project.resolved}
+    assert resolved == {"good", "base"}
+    assert len([one for one in closure.unmet if one.version]) == 200
+    assert passes[0] < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("n{}", "400 more of its requirements are not met"),
+        ("n{}; os_name ~= '{}'", "400 more of its lines are not as installers want them"),
+    ],
+    ids=["unmet", "pip fails"],
+)
+def test_release_with_unmet_requirements_without_number(index: IndexMaker, line: str, message: str) -> None:
+    """Of each release a hundred unmet requirements are named, and the number of the others."""
+    for release in range(10):
+        index.upload("bad", f"1.{release}", *(line.format(number, number) for number in range(500)))
+    index.upload("user", "1.0", "bad==1.1", "bad==1.2", "bad")
+    closure, _ = close(index, "user")
+    told = Counter(one.version for one in closure.unmet if one.project == "bad")
+    assert told
+    assert set(told.values()) == {101}
+    assert {one.message for one in closure.unmet if not one.requirement} >= {message}
+
+
+def test_disk_that_fails_ends_the_resolution(index: IndexMaker) -> None:
+    """Where the disk fails, nothing is concluded: a closure without that project would have others leave."""
+
+    class FailingSource(MemorySource):
+        async def page(self, name: NormalizedName) -> Page | None:
+            if name == "base":
+                raise StateError("the disk of the catalog failed")
+            return await super().page(name)
+
+    wanted = Wanted(('{ name = "good", latest = 1 }',), MACHINES)
+    with pytest.raises(StateError):
+        asyncio.run(resolve(wanted.policy(), source=FailingSource(index.index()), now=NOW))
+
+
+def test_long_specifier_is_shortened_in_what_is_told(index: IndexMaker) -> None:
+    """A message about a requirement stays short, whatever the requirement says."""
+    odd = ",".join(f"!={number}" for number in range(1_000))
+    index.upload("bad", "1.0", f"base>5,{odd}", f"other>5,{odd}", f"base<1,=>0,{odd}")
+    index.upload("user", "1.0", "other>0", f"base>7,{odd}", f"worse>0,{odd}")
+    index.upload("other", "1.0")
+    index.upload("worse", "1.0", UNREADABLE)
+    closure, _ = close(index, "bad", "user")
+    assert len(closure.unmet) > 3
+    assert max(len(one.message) for one in closure.unmet) < 2_000
+    assert max(len(one.requirement) for one in closure.unmet) < 300

@@ -11,7 +11,7 @@ from packaging.markers import Marker
 
 import fakepypi
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.markers import MAX_COMPARISONS, needs_an_extra, operators, why_pip_fails
+from mirror_syncer.closure.markers import MAX_COMPARISONS, needs_an_extra, operators, relevant_extras, why_pip_fails
 from mirror_syncer.config.machines.machines import Machines
 
 # Whatever the marker says, uv takes these for true, pip for false, and both say the same of the opposite.
@@ -195,3 +195,27 @@ def test_operators_are_those_of_every_comparison() -> None:
     """The operators of all comparisons are found, in parentheses, too."""
     assert operators(Marker('os_name == "nt" or (python_version < "3" and "x" in extra)')) == {"==", "<", "in"}
     assert operators(None) == frozenset()
+
+
+@pytest.mark.proves("security/project-owners")
+@pytest.mark.parametrize(
+    ("marker", "extras"),
+    [
+        ("os_name == 'nt'", []),
+        ("extra == 'b'", ["b"]),
+        ("extra == 'z'", []),
+        ("os_name == 'nt' and (extra == 'c' or 'b' == extra)", ["c", "b"]),
+        ("extra != 'b'", ["b"]),
+        ("extra != ''", ["a"]),
+        ("extra != '' and extra != 'a'", ["a", "b"]),
+        ("extra > 'a'", ["a"]),
+    ],
+)
+def test_extras_that_decide_about_a_marker_are_few(marker: str, extras: list[str]) -> None:
+    """Of all extras asked for those are looked at that a marker names; another one stands for the rest."""
+    asked = {"a": 1, "b": 1, "c": 1, "d": 1}
+    parsed, environments = Marker(marker), Environments(Machines())
+    relevant = [extra for extra, _ in relevant_extras(parsed, asked, 1)]
+    assert relevant == extras
+    of_all = {environments.counts(parsed, extra=extra) for extra in (None, *asked)}
+    assert max(of_all) == max(environments.counts(parsed, extra=extra) for extra in (None, *relevant))

@@ -207,6 +207,26 @@ def test_marker_bomb_counts_as_required(marker: str, why: str) -> None:
     assert not requirements.is_usable
 
 
+@pytest.mark.proves("security/project-owners")
+@pytest.mark.parametrize("line", ["{}", "{}=1"], ids=["readable", "to be mended"])
+def test_name_that_no_project_can_have_is_not_followed(line: str) -> None:
+    """Upstream is not asked for a name that is longer than any project's, and the release is not usable."""
+    requirements = read(line.format("a" * 215), "b")
+    assert followed(requirements) == ["b"]
+    assert not requirements.is_usable
+    assert only_problem(requirements).kind is ProblemKind.UNREADABLE
+    assert followed(read("a" * 214)) == ["a" * 214]
+
+
+@pytest.mark.proves("security/project-owners")
+def test_ways_to_require_one_project_are_bounded_and_reported() -> None:
+    """Of a thousand specifiers for one project a hundred are followed, and the release counts as incomplete."""
+    requirements = read(*(f"a=={index}" for index in range(1_000)), "b", *(f"c>=1; extra == '{x}'" for x in range(200)))
+    assert len(followed(requirements)) == 100 + 1 + 200
+    assert not requirements.is_known
+    assert only_problem(requirements).message == "it requires a in more than 100 ways; not all of them are read"
+
+
 def test_long_line_without_marker_is_reported() -> None:
     """A line of a megabyte that has no marker is not read."""
     requirements = read(

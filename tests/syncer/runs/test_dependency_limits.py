@@ -33,6 +33,31 @@ async def test_limit_stops_before_a_download(site: Site, pypi: fakepypi.FakePyPI
     assert site.pages() == ["app", "base", "lib"]
 
 
+@pytest.mark.proves("security/project-owners")
+async def test_limit_stops_requests_for_far_more_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Far beyond the limit nobody asks upstream for the rest; the error names who requires it, and yanks apply."""
+    upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")
+    limit = "[limits]\nprojects = 3\n"
+    choose(site, "app", "other", more=limit)
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, f"lib 2.0: {', '.join(f'n{number}' for number in range(1_001))}")
+        pypi.index.project("other").yank("1.0", reason="broken")
+        pypi.log.forget()
+        run = await running.sync()
+
+        assert run.state is RunState.FAILED
+        assert run.message is not None
+        assert "more than 1,000 projects are required, 1,001 of them first by lib" in run.message
+        assert "block lib" in run.message
+        assert not any("/simple/n" in exchange.path for exchange in pypi.log.exchanges)
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl"}
+        assert site.published("other").files["other-1.0-py3-none-any.whl"].yanked == "broken"
+
+        choose(site, "app", "other", more=f'{limit}[block]\nprojects = ["lib==2.0"]\n')
+        assert (await running.sync()).state is RunState.SUCCEEDED
+
+
 async def test_exceeded_limit_keeps_what_is_published_and_its_restrictions(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """While a limit is exceeded, what is published stays, new releases wait, and yanks and quarantines apply."""
     upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")

@@ -1,8 +1,13 @@
 """What a release requires may be missing for a while: the run says so, nothing good is lost, and it heals by itself."""
 
+from http import HTTPStatus
+
 import pytest
+from aiohttp import hdrs, web
 
 import fakepypi
+from fakepypi.answer import Answer
+from fakepypi.distributions import Recipe, build_wheel
 from mirror_contract import RunState, UnmetReason
 from syncer.indexes import choose, upload
 from syncer.site import Running, Site
@@ -163,3 +168,26 @@ async def test_deleted_dependency_is_unmet_at_once(site: Site, pypi: fakepypi.Fa
 
         assert site.pages() == ["app", "other"]
         assert ("lib", UnmetReason.NO_PROJECT) in unmet_reasons(running)
+
+
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize("older", [(), ("app 1.0",)], ids=["whole page", "kept page"])
+async def test_other_metadata_than_that_of_the_file_is_not_believed(
+    site: Site, pypi: fakepypi.FakePyPI, older: tuple[str, ...]
+) -> None:
+    """What a server said about a wheel before its download counts no longer once the wheel is here."""
+    upload(pypi, *older, "lib 1.0")
+    real, other = (build_wheel(Recipe(name="app", version="2.0", requires_dist=lines)) for lines in (("lib",), ()))
+    pypi.index.project("app").upload_file(real.filename, real.content, version="2.0")
+
+    def lie(request: web.Request, answer: Answer) -> None:
+        if hdrs.RANGE in request.headers:
+            answer.headers.popall(hdrs.CONTENT_RANGE, None)
+            answer.status, answer.body = HTTPStatus.OK, other.content
+
+    pypi.faults.on_file(project="app").change(lie)
+    choose(site, "app")
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.pages() == ["app", "lib"]

@@ -12,6 +12,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.limits import check_growth
+from mirror_syncer.closure.markers import relevant_extras
 from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
 from mirror_syncer.closure.releases import Need
 from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
@@ -21,7 +23,7 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.config.policy.roots import RootRequirement
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, VolumeError
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 from mirror_syncer.model.requirement_lines import RequirementLines
 
@@ -139,8 +141,13 @@ class Demands:
         Follow requirements until nothing new is needed.
 
         A project whose page cannot be read has no releases, and says why; see ``Project.error``.
+
+        Raises:
+            VolumeError: the disk failed, so that nothing is known for certain.
+            ConfigurationError: far more projects are required than ``[limits]`` allow, or any closure should have.
         """
         while self._dirty:
+            check_growth(self._policy.limits, self.projects, self._policy.projects)
             names = sorted(self._dirty)
             self._dirty.clear()
             projects = [self.projects[name] for name in names]
@@ -196,7 +203,10 @@ class Demands:
 
     async def look_at(self, name: NormalizedName) -> Project:
         """Return a project, its page read: a proof may look at one that nothing demands."""
-        project = self.projects.get(name) or self._glanced.setdefault(name, Project(name))
+        project = self.projects.get(name) or self._glanced.get(name)
+        if project is None:
+            project = self._glanced[name] = Project(name)
+            check_growth(self._policy.limits, self.projects | self._glanced, self._policy.projects)
         if project.candidates is None and project.error is None:
             await self._look_at(project)
         return project
@@ -208,11 +218,15 @@ class Demands:
             return
         try:
             published = await self._source.published(project.name)
+        except VolumeError:
+            raise
         except MirrorError as error:
             project.error = str(error)
             return
         try:
             page = await self._source.page(project.name)
+        except VolumeError:
+            raise
         except MirrorError as error:
             project.error = str(error)
             if published is None:
@@ -248,6 +262,8 @@ class Demands:
     async def _read(self, project: Project, release: Release) -> None:
         try:
             await self.read_release(project, release)
+        except VolumeError:
+            raise
         except MirrorError as error:
             assert release.version is not None
             project.unread[release.version] = str(error)
@@ -298,11 +314,12 @@ class Demands:
         # Of a yanked release, too: where it is kept, somebody pins it.
         clients = release.clients | release.yanked_clients
         machines = self._masks.machines(clients, everyone=self._environments.everyone) & project.machines
+        asked_anywhere = reduce(or_, project.extras.values(), 0)
         by = project.requirers.get(release)
         for requirements in project.stated(version):
             for need in requirements.needs:
                 counts = self._environments.counts(need.marker)
-                for extra, asked in project.extras.items():
+                for extra, asked in relevant_extras(need.marker, project.extras, asked_anywhere):
                     counts |= self._environments.counts(need.marker, extra=extra) & asked
                 if counts & machines:
                     installers = clients & self._masks.installers(counts & machines)

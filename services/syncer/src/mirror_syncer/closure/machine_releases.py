@@ -15,7 +15,7 @@ from mirror_syncer.closure.releases import Candidate, Need
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
-from mirror_syncer.errors import AbandonedError, MirrorError
+from mirror_syncer.errors import AbandonedError, MirrorError, VolumeError
 
 _USUAL, _YANKED = 1, 2
 
@@ -149,7 +149,7 @@ class MachineReleases:
             release = _release(project, version)
             try:
                 self._waits.result_of(lambda: self._demands.read_release(project, release))
-            except AbandonedError:
+            except (AbandonedError, VolumeError):
                 raise
             except MirrorError as error:
                 project.unread[version] = str(error)

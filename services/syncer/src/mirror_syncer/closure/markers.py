@@ -5,7 +5,7 @@ A marker has no "not". So, given where each comparison may hold, "and" and "or" 
 nothing has to be known about where a comparison fails.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from packaging._parser import Op, Value, Variable
@@ -136,6 +136,36 @@ def needs_an_extra(marker: Marker | None) -> bool:
     if marker is None:
         return False
     return not evaluate(marker, lambda part: int(part.variable != "extra" or part.holds_with_extra("")), 1)
+
+
+def relevant_extras(marker: Marker | None, asked: Mapping[str, int], anywhere: int) -> Iterator[tuple[str, int]]:
+    """
+    Yield the extras asked for that may decide whether a requirement counts, and the machines on which they are.
+
+    A hostile project asks for any number of its own extras, and each of its requirements may name any one.
+
+    Args:
+        asked: the machines on which each extra is asked for.
+        anywhere: those on which any is. Extras that a marker does not name are all the same to it, so one of them
+            stands for all.
+    """
+    if marker is None or not asked:
+        return
+    compared: dict[str, None] = {}
+    counts_others = False  # false without an extra, true with any other one
+
+    def note(part: Comparison) -> int:
+        nonlocal counts_others
+        if part.variable == "extra":
+            compared[part.operand] = None
+            counts_others |= part.operator == "!=" and not part.operand
+        return 1
+
+    evaluate(marker, note, 1)
+    yield from ((extra, asked[extra]) for extra in compared if extra in asked)
+    other = next((extra for extra in asked if extra not in compared), None) if counts_others else None
+    if other is not None:
+        yield other, anywhere
 
 
 def operators(marker: Marker | None) -> frozenset[str]:

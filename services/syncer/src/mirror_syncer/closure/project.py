@@ -186,6 +186,15 @@ class Project:
             if not all(names(self.on_disk, file) for file in self.files(release))
         )
 
+    @property
+    def is_read_on_trust(self) -> bool:
+        """Whether only the word of a server says what some wheel requires, until that wheel is here."""
+        return any(
+            file.filename.endswith(".whl") and not isinstance(file.core_metadata, str) and not names(self.on_disk, file)
+            for release, _ in self.releases()
+            for file in self.files(release)
+        )
+
     def files(self, release: Release) -> Sequence[File]:
         """Return what is kept of a selected release."""
         return () if self.candidates is None else self.candidates.files(release)

@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
+from mirror_contract.names import MAX_NAME_LENGTH
 from mirror_syncer.closure.markers import needs_an_extra, operators, why_pip_fails
 from mirror_syncer.closure.metadata import MAX_LINES
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -22,6 +23,7 @@ from mirror_syncer.model.requirement_lines import RequirementLines
 _MAX_LENGTH = 10_000  # characters; the longest lines on PyPI have some hundred
 _MAX_PARENTHESES = 100  # packaging's parser takes three frames of the stack for each, of a thousand
 _LONG_NUMBER = re.compile(r"\d{101}", re.ASCII)
+_MAX_SPECIFIERS = 100  # of one project in a release; each costs a look at all of that project's releases, for good
 _MAX_SHOWN = 200  # characters of a line in a message
 _MAX_CACHED = 16_384  # lines; thousands of releases repeat the same ones, and each takes some 2 kB
 # The mistakes that uv 0.13 or poetry 2 mend, and others whose meaning is plain.
@@ -139,10 +141,16 @@ def _collect(
     if len(lines) > MAX_LINES:
         incomplete = f"its metadata states more than {MAX_LINES:,} requirements; the rest is not read"
     needs, problems = [], []
+    specifiers: dict[NormalizedName, set[str]] = {}
     for line in dict.fromkeys(lines[:MAX_LINES]):
         need, problem = _read(line)
         if need and (need.name != of or need.extras):
-            needs.append(need)
+            stated = specifiers.setdefault(need.name, set())
+            stated.add(str(need.specifier))
+            if len(stated) <= _MAX_SPECIFIERS:
+                needs.append(need)
+            else:
+                incomplete = f"it requires {need.name} in more than {_MAX_SPECIFIERS} ways; not all of them are read"
         if problem:
             problems.append(problem)
     if incomplete:
@@ -181,9 +189,12 @@ def _read_short(line: str) -> tuple[Need | None, Problem | None]:
 
 def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | None]:
     """Return the requirement of a line that packaging reads, and what is wrong with it for an installer."""
+    if len(canonicalize_name(requirement.name)) > MAX_NAME_LENGTH:
+        message = f"no project has a name of more than {MAX_NAME_LENGTH} characters; it is not followed"
+        return None, _unreadable(line, message, requirement.marker)
     if requirement.url is not None:
         message = "it is required by URL: uv refuses the release, and pip leaves the mirror for it"
-        return None, Problem(_shown(line), message, ProblemKind.BY_URL, requirement.marker)
+        return None, Problem(shown(line), message, ProblemKind.BY_URL, requirement.marker)
     if "===" in operators(requirement.marker):
         message = "uv cannot read this requirement and ignores the release: its marker compares by ==="
         return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
@@ -191,7 +202,7 @@ def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | 
     if cause is None:
         return _need(requirement, line), None
     message = f"pip cannot evaluate this requirement and fails: {cause}; it counts as required"
-    return _need(requirement, line, message), Problem(_shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
+    return _need(requirement, line, message), Problem(shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
 
 
 def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | None]:
@@ -201,9 +212,9 @@ def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | No
         need, problem = _read_short(before)
         if need:
             message = f"its marker is not read, since it is {why}; so it counts as required"
-            return replace(need, text=_shown(line), problem=message), _unreadable(line, message)
+            return replace(need, text=shown(line), problem=message), _unreadable(line, message)
         if problem and problem.kind is ProblemKind.BY_URL:
-            return None, replace(problem, line=_shown(line))
+            return None, replace(problem, line=shown(line))
     return None, _unreadable(line, f"it is not read, since it is {why}")
 
 
@@ -218,22 +229,23 @@ def _mend(line: str) -> tuple[Need | None, Problem]:
             requirement = Requirement(before + condition)
         except InvalidRequirement:
             continue
-        if requirement.url is None:
-            message = f"{refused}; followed as {requirement.name} {requirement.specifier}".rstrip()
+        if requirement.url is None and len(canonicalize_name(requirement.name)) <= MAX_NAME_LENGTH:
+            message = f"{refused}; followed as {shown(f'{requirement.name} {requirement.specifier}')}"
             return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
     return None, _unreadable(line, f"{refused}; it is not followed")
 
 
 def _unreadable(line: str, message: str, marker: Marker | None = None) -> Problem:
-    return Problem(_shown(line), message, ProblemKind.UNREADABLE, marker)
+    return Problem(shown(line), message, ProblemKind.UNREADABLE, marker)
 
 
 def _need(requirement: Requirement, line: str, problem: str | None = None) -> Need:
     extras = frozenset(map(canonicalize_name, requirement.extras))
     name = canonicalize_name(requirement.name)
-    return Need(name, extras, requirement.specifier, requirement.marker, _shown(line), problem)
+    return Need(name, extras, requirement.specifier, requirement.marker, shown(line), problem)
 
 
-def _shown(line: str) -> str:
+def shown(line: str) -> str:
+    """Return a line as a message shows it."""
     line = line.strip()
     return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}…"

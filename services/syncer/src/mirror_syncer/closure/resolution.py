@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import structlog
 from packaging.utils import NormalizedName
@@ -17,6 +18,9 @@ from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 log = structlog.get_logger()
 
@@ -84,19 +88,24 @@ def _find_unmet(
     demands: Demands, environments: Environments, *, missing: Releases, withhold: bool
 ) -> tuple[list[Unmet], Releases]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
-    unpublished: Releases = {}
+    unpublished: dict[NormalizedName, frozenset[Version]] = {}
+    finder = UnmetRequirements(demands, environments, withheld=unpublished, missing=missing)
     causes: dict[tuple[NormalizedName, str, str], list[Unmet]] = {}
+    found = finder.find()
     while True:
-        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished, missing=missing).find())
-        found_now = groupby(unmet, key=lambda one: (one.project, one.version, one.requirement))
-        causes |= {key: list(entries) for key, entries in found_now if key not in causes}
-        found = withheld(unmet) if withhold else {}
+        by_requirement = groupby(found, key=lambda one: (one.project, one.version, one.requirement))
+        new = {key: list(entries) for key, entries in by_requirement if key not in causes}
+        causes |= new
         grown = {
-            name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}
+            name: more
+            for name, versions in withheld(one for entries in new.values() for one in entries).items()
+            if (more := versions - unpublished.get(name, frozenset()))
         }
-        if grown == unpublished:
+        if not (withhold and grown):
             return [one for entries in causes.values() for one in entries], unpublished
-        unpublished = grown
+        for name, versions in grown.items():
+            unpublished[name] = unpublished.get(name, frozenset()) | versions
+        found = finder.find_on(grown)
 
 
 def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
@@ -142,7 +151,13 @@ def _graph(
 
 
 def _expiry(demands: Demands, unmet: Iterable[Unmet], *, now: int) -> int | None:
-    """Return when time alone changes the closure; what upstream lacks may be there in a day."""
+    """
+    Return when time alone changes the closure; what upstream lacks may be there in a day.
+
+    Where it rests on what a server said about wheels that are not here, that is at once, so that they are read.
+    """
+    if any(project.is_read_on_trust for project in demands.projects.values()):
+        return now
     times = [project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None]
     if any(one.reason in _MAY_COME for one in unmet):
         times.append(now + _ABSENT_SECONDS)

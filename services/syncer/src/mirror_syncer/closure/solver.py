@@ -54,6 +54,7 @@ def solve(
     *,
     limit: SolveLimit | None = None,
     memory: VersionMemory | None = None,
+    started: float | None = None,
 ) -> Solution | Refutation:
     """
     Prove that some requirements can be installed together on one machine.
@@ -64,10 +65,11 @@ def solve(
     Args:
         releases: what the machine may install; a call may block.
         memory: to be shared by the solvers of one closure.
+        started: when the first of several attempts began, by the limit's clock: they share the time.
     """
     limit = limit or SolveLimit()
     needs = sorted((need for need in roots if releases.counts(need, None)), key=sort_key)
-    clock = _Clock(limit)
+    clock = _Clock(limit, limit.clock() if started is None else started)
     graph = RequirementGraph(releases, memory or VersionMemory(), clock.check)
     search = _Search(needs, graph, clock, limit.iterations)
     try:
@@ -203,9 +205,9 @@ _Clause = Incompatibility[Any, Any]
 class _Clock(ResolverObserver[str, int]):
     """Ends a resolver when its time is over, whatever it is at."""
 
-    def __init__(self, limit: SolveLimit) -> None:
+    def __init__(self, limit: SolveLimit, started: float) -> None:
         self._now = limit.clock
-        self._deadline = limit.clock() + limit.seconds
+        self._deadline = started + limit.seconds
 
     def check(self) -> None:
         """

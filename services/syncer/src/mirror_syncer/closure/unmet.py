@@ -1,6 +1,8 @@
 """What the mirror does not meet of the requirements that count."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -11,7 +13,7 @@ from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import MAX_TRIES, Project, bits
 from mirror_syncer.closure.releases import is_pin
-from mirror_syncer.closure.requirements import ProblemKind
+from mirror_syncer.closure.requirements import ProblemKind, shown
 from mirror_syncer.config.policy.closure import Unmet
 
 _REASONS = {
@@ -20,6 +22,7 @@ _REASONS = {
     ProblemKind.BY_URL: UnmetReason.BY_URL,
     ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
 }
+_MAX_TOLD = 100  # of a release; a hostile one has thousands, each of which is stored for each machine
 Releases = Mapping[NormalizedName, frozenset[Version]]
 
 
@@ -28,7 +31,7 @@ class UnmetRequirements:
     Finds requirements that no selected release meets.
 
     Args:
-        withheld: releases that are not published, so they meet nothing.
+        withheld: releases that are not published, so they meet nothing; it may grow, see ``find_on``.
         missing: releases with files that could not be downloaded, so they meet nothing either.
     """
 
@@ -37,7 +40,8 @@ class UnmetRequirements:
         self._environments = environments
         self._withheld = withheld
         self._missing = missing
-        self._meeting: dict[tuple[NormalizedName, str], int] = {}
+        self._meeting: dict[NormalizedName, dict[str, int]] = {}
+        self._on: dict[NormalizedName, list[Required]] = {}
 
     def find(self) -> Iterator[Unmet]:
         """
@@ -45,32 +49,56 @@ class UnmetRequirements:
 
         Lines are left out: the state of their project says what is wrong with them.
         """
-        for required in self._demands.required():
-            by = required.requirer
-            if by.is_line:
-                continue
-            if by.project is not None and by.version and self._is_withheld(by.project, Version(by.version)):
-                continue
-            missing = required.clients & ~self._clients_that_find(required)
-            if missing:
-                yield from self._explain(required, missing)
+        yield from self._find(self._demands.required())
         for _, project in sorted(self._demands.projects.items()):
             yield from self._unknown(project)
         for project, version, error in self._demands.failed():
             yield Unmet(project.name, version, "", (), UnmetReason.FAILED, error)
 
+    def find_on(self, projects: Iterable[NormalizedName]) -> Iterator[Unmet]:
+        """Yield the unmet requirements on some projects, of which further releases are withheld now."""
+        if not self._on:
+            for required in self._demands.required():
+                self._on.setdefault(required.need.name, []).append(required)
+        for name in sorted(projects):
+            self._meeting.pop(name, None)
+            yield from self._find(self._on.get(name, ()))
+
+    def _find(self, requirements: Iterable[Required]) -> Iterator[Unmet]:
+        told = Counter[tuple[NormalizedName, str]]()
+        untold: dict[tuple[NormalizedName, str], tuple[Required, int]] = {}
+        for required in requirements:
+            by = required.requirer
+            if by.is_line:
+                continue
+            missing = required.clients & ~self._clients_that_find(required)
+            if not missing or (by.project is not None and self._is_withheld(by.project, by.version)):
+                continue
+            if by.project is not None:
+                release = by.project, by.version
+                told[release] += 1
+                if told[release] > _MAX_TOLD:
+                    first, clients = untold.get(release, (required, 0))
+                    untold[release] = first, clients | missing
+                    continue
+            yield from self._explain(required, missing)
+        for release, (required, missing) in untold.items():
+            sentence = f"{told[release] - _MAX_TOLD:,} more of its requirements are not met"
+            for one in self._explain(required, missing):
+                yield replace(one, requirement="", message=sentence)
+
     def _clients_that_find(self, required: Required) -> int:
         """Return the clients that can install a selected release which meets a requirement."""
-        key = (required.need.name, str(required.need.specifier))
-        if key not in self._meeting:
+        known, key = self._meeting.setdefault(required.need.name, {}), str(required.need.specifier)
+        if key not in known:
             project = self._demands.projects.get(required.need.name)
-            self._meeting[key] = 0 if project is None else self._meeting_of(project, required.need.specifier)
-        return self._meeting[key]
+            known[key] = 0 if project is None else self._meeting_of(project, required.need.specifier)
+        return known[key]
 
     def _meeting_of(self, project: Project, specifier: SpecifierSet) -> int:
         found = 0
         for release, version in project.releases():
-            if version in project.unusable or self._is_withheld(project.name, version):
+            if version in project.unusable or version in self._withheld.get(project.name, ()):
                 continue
             if version in self._missing.get(project.name, ()):
                 continue
@@ -81,8 +109,9 @@ class UnmetRequirements:
     def _names(self, machines: int) -> tuple[str, ...]:
         return self._demands.names(machines)
 
-    def _is_withheld(self, name: NormalizedName, version: Version) -> bool:
-        return version in self._withheld.get(name, ())
+    def _is_withheld(self, name: NormalizedName, version: str) -> bool:
+        versions = self._withheld.get(name)
+        return bool(versions and version and Version(version) in versions)
 
     def _explain(self, required: Required, clients: int) -> Iterator[Unmet]:
         """Yield one entry for each reason: it may differ between machines."""
@@ -110,7 +139,8 @@ class UnmetRequirements:
         unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
         if unusable is not None:
             tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
-            passed = f"installers pass over {name} {unusable} and others that match '{specifier}'".replace(" ''", " it")
+            text = shown(str(specifier))
+            passed = f"installers pass over {name} {unusable} and others that match '{text}'".replace(" ''", " it")
             return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
         return project.candidates.why_none(specifier, clients)
 
@@ -131,14 +161,16 @@ class UnmetRequirements:
         for _, version in project.releases():
             if (error := project.unread.get(version)) is not None:
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
-            for requirements in project.stated(version):
-                for problem in requirements.problems:
-                    where = self._environments.counts(problem.marker) & project.machines
-                    if where:
-                        reason = _REASONS[problem.kind]
-                        yield Unmet(
-                            project.name, str(version), problem.line, self._names(where), reason, problem.message
-                        )
+            problems = [problem for requirements in project.stated(version) for problem in requirements.problems]
+            problems.sort(key=lambda one: bool(one.line))  # what concerns all lines is told in any case
+            for problem in problems[:_MAX_TOLD]:
+                where = self._environments.counts(problem.marker) & project.machines
+                if where:
+                    reason = _REASONS[problem.kind]
+                    yield Unmet(project.name, str(version), problem.line, self._names(where), reason, problem.message)
+            if len(problems) > _MAX_TOLD:
+                sentence = f"{len(problems) - _MAX_TOLD:,} more of its lines are not as installers want them"
+                yield Unmet(project.name, str(version), "", everywhere, UnmetReason.UNREADABLE, sentence)
 
 
 def withheld(unmet: Iterable[Unmet]) -> dict[NormalizedName, frozenset[Version]]:

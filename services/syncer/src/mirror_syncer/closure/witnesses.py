@@ -12,6 +12,7 @@ from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
 from mirror_syncer.closure.origin import WITNESS
+from mirror_syncer.closure.patience import Patience
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
@@ -35,9 +36,10 @@ class Witnesses:
 
     Args:
         demands: followed; a proof looks further where it must.
+        patience: for all proofs of a resolution.
     """
 
-    def __init__(self, demands: Demands, environments: Environments) -> None:
+    def __init__(self, demands: Demands, environments: Environments, *, patience: Patience | None = None) -> None:
         self.demands = demands
         self.everywhere = environments.everyone
         machines = environments.default_proof_machines
@@ -50,6 +52,9 @@ class Witnesses:
         self._installable = InstallableReleases(None if self.is_own else self._fits)
         self._memory = VersionMemory()
         self._waits = Waits(asyncio.get_running_loop())
+        self._patience = patience or Patience()
+        self._given_up: dict[str, Refutation] = {}
+        """By subject, where a proof took too long on some machine."""
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
 
@@ -86,11 +91,16 @@ class Witnesses:
     async def _assign_in_thread(
         self, root: Root, needs: Sequence[Need], releases: MachineReleases
     ) -> Assignment | Refutation:
+        if self._patience.is_over and (refutation := self._given_up.get(root.subject)) is not None:
+            return refutation
         try:
-            return await asyncio.to_thread(self._assign, root.subject, needs, releases)
+            found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
         except asyncio.CancelledError:
             self._waits.cancel()
             raise
+        if isinstance(found, Refutation) and not found.is_proved:
+            self._given_up.setdefault(root.subject, found)
+        return found
 
     def _refuted(self, root: Root, refutation: Refutation, machines: int) -> Unmet:
         names = self._fits.names(machines)
@@ -115,14 +125,24 @@ class Witnesses:
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: MachineReleases) -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
+        started = self._patience.clock()
+        try:
+            return self._seek(subject, needs, releases, started)
+        finally:
+            self._patience.note(self._patience.clock() - started)
+
+    def _seek(
+        self, subject: str, needs: Sequence[Need], releases: MachineReleases, started: float
+    ) -> Assignment | Refutation:
         known = self._assignments.setdefault(subject, [])
         for assignment in known:
             reduced = releases.reduce(assignment, needs)
             if reduced is not None and not verify(reduced, needs, releases):
                 return reduced
+        limit = self._patience.limit
         while True:
             try:
-                found = solve(needs, releases, memory=self._memory)
+                found = solve(needs, releases, limit=limit, memory=self._memory, started=started)
             except UnusableError:
                 continue
             break

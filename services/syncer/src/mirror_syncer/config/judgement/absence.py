@@ -15,6 +15,7 @@ from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.model.page import File
 
 _MAX_SHOWN_MACHINES = 3
+_MAX_SHOWN = 200  # characters of a specifier; a hostile release writes ten thousand
 
 
 class Absence:
@@ -108,4 +109,5 @@ def _matches(specifier: SpecifierSet, release: Release) -> bool:
 
 
 def _text(specifier: SpecifierSet) -> str:
-    return f"'{specifier}'" if specifier else "any version"
+    text = str(specifier)
+    return f"'{text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}…'}'" if text else "any version"

@@ -52,7 +52,8 @@ class ClosureInForce:
             lacking: projects whose files cannot be downloaded, besides those of which the catalog knows.
 
         Raises:
-            ConfigurationError: the closure exceeds ``[limits]``; nothing was downloaded for it.
+            ConfigurationError: the closure exceeds ``[limits]``, or more than a closure may have; nothing was
+                downloaded for it.
             AbandonedError: the run was cancelled.
         """
         async with self._resolving:
@@ -70,7 +71,10 @@ class ClosureInForce:
             if stored is None or stored.policy_digest == self._policy.digest:
                 return False
             with run.progress.phase("resolve"):
-                closure = await self._compute(run, offline=True)
+                try:
+                    closure = await self._compute(run, offline=True)
+                except ConfigurationError:
+                    return False
                 if closure is None or exceeded(self._policy.current.limits, closure):
                     return False
                 await self._put_into_force(closure)
