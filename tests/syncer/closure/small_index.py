@@ -3,37 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Candidate
+from mirror_syncer.model.need import Need
 
 LINUX = {"sys_platform": "linux", "python_version": "3.11", "python_full_version": "3.11.0"}
 
 
-@dataclass(frozen=True, slots=True)
-class Requires:
-    """A requirement, as the closure reads it from metadata."""
-
-    name: NormalizedName
-    extras: frozenset[str]
-    specifier: SpecifierSet
-    marker: Marker | None
-    text: str
-    problem: str | None = None
-
-
-def need(text: str) -> Requires:
+def need(text: str) -> Need:
     """Return a requirement by its text."""
     read = Requirement(text)
     extras = frozenset(canonicalize_name(extra) for extra in read.extras)
-    return Requires(canonicalize_name(read.name), extras, read.specifier, read.marker, text)
+    return Need(canonicalize_name(read.name), extras, read.specifier, read.marker, text)
 
 
-def needs(*texts: str) -> list[Requires]:
+def needs(*texts: str) -> list[Need]:
     """Return requirements by their texts."""
     return [need(text) for text in texts]
 

@@ -15,8 +15,9 @@ from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.releases import requirement_text
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory, VersionSet
+from mirror_syncer.model.need import Need
 from syncer.closure.generated_indexes import ANY, PROJECTS, indexes
-from syncer.closure.small_index import Requires, SmallIndex, needs
+from syncer.closure.small_index import SmallIndex, needs
 
 law = settings(max_examples=80)
 MACHINE = "any machine"
@@ -31,7 +32,7 @@ def assignments(index: SmallIndex) -> Iterator[Mapping[NormalizedName, Version]]
         yield {name: version for name, version in zip(names, chosen, strict=True) if version is not None}
 
 
-def brute_force(index: SmallIndex, roots: Sequence[Requires]) -> bool:
+def brute_force(index: SmallIndex, roots: Sequence[Need]) -> bool:
     """Return whether any assignment is a proof."""
     return any(not verify(assignment, roots, index) for assignment in assignments(index))
 

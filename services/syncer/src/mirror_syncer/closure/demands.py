@@ -13,15 +13,14 @@ from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
-from mirror_syncer.closure.releases import Need
 from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
-from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.errors import MirrorError
+from mirror_syncer.model.need import Need
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 from mirror_syncer.model.requirement_lines import RequirementLines
 
@@ -130,7 +129,7 @@ class Demands:
 
     def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
         """Demand one release, because a proof needs it."""
-        need = RootRequirement(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
+        need = Need(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
         if self._at(name).demand(need, machines, requirer, is_witness=True):
             self._dirty.add(name)
 

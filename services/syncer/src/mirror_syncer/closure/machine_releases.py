@@ -11,11 +11,12 @@ from packaging.version import Version
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Candidate
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
 from mirror_syncer.errors import AbandonedError, MirrorError
+from mirror_syncer.model.need import Need
 
 _USUAL, _YANKED = 1, 2
 

@@ -8,11 +8,12 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.origin import ARROW, PUSHED_OUT
-from mirror_syncer.closure.releases import Need, is_pin
+from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.model.need import Need
 from mirror_syncer.model.page import File, names
 
 MAX_TRIES = 20

@@ -10,7 +10,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.closure.releases import Candidate, Need, Releases, is_pin, is_required, requirement_text, sort_key
+from mirror_syncer.closure.releases import Candidate, Releases, is_pin, is_required, requirement_text, sort_key
+from mirror_syncer.model.need import Need
 
 
 @dataclass(frozen=True, slots=True)

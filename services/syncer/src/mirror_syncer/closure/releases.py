@@ -3,25 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-
-class Need(Protocol):
-    """A requirement of a release, a line, or a group."""
-
-    @property
-    def name(self) -> NormalizedName: ...  # noqa: D102 - the fields of a requirement
-    @property
-    def extras(self) -> frozenset[str]: ...  # noqa: D102
-    @property
-    def specifier(self) -> SpecifierSet: ...  # noqa: D102
-    @property
-    def marker(self) -> Marker | None: ...  # noqa: D102
-    @property
-    def text(self) -> str: ...  # noqa: D102
+from mirror_syncer.model.need import Need
 
 
 class Candidate(NamedTuple):

@@ -14,8 +14,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.refutation import Fact, LeftOut, NoRelease, Required
-from mirror_syncer.closure.releases import Need, Releases, is_required, requirement_text, sort_key
+from mirror_syncer.closure.releases import Releases, is_required, requirement_text, sort_key
 from mirror_syncer.closure.version_sets import ProjectVersions, VersionMemory, VersionSet
+from mirror_syncer.model.need import Need
 
 _MAX_UNSATISFIED = 64  # specifiers of a project with a bit each; a hostile release has any number, and they share one
 

@@ -19,9 +19,10 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.closure.proof import Solution, is_taken
 from mirror_syncer.closure.refutation import Fact, Refutation, refute
-from mirror_syncer.closure.releases import Need, Releases, requirement_text, sort_key
+from mirror_syncer.closure.releases import Releases, requirement_text, sort_key
 from mirror_syncer.closure.requirement_graph import Admission, RequirementGraph
 from mirror_syncer.closure.version_sets import VersionMemory, VersionSet
+from mirror_syncer.model.need import Need
 
 _MAX_SEARCHES = 64  # each passes over one solution that pip refuses; real indexes need one or two
 

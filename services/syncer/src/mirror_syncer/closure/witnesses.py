@@ -15,7 +15,7 @@ from mirror_syncer.closure.origin import WITNESS
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
-from mirror_syncer.closure.releases import Need, is_pin
+from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
@@ -23,6 +23,7 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
+from mirror_syncer.model.need import Need
 
 _SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
