@@ -36,8 +36,6 @@ class SmallIndex:
     yanked: frozenset[str] = frozenset()
     withheld: frozenset[str] = frozenset()
     """They are on the page, but may not be installed."""
-    offered: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The extras of a project's releases; by default those that its requirements name."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: LINUX)
     asked: list[str] = field(default_factory=list)
@@ -77,16 +75,6 @@ class SmallIndex:
         """Return the requirements of a release."""
         self.asked.append(f"{project} {version}")
         return self._needs[project, str(version)]
-
-    def extras(self, project: NormalizedName, version: Version) -> Sequence[str]:
-        """Return the extras that the test offers, or those that the requirements name."""
-        if project in self.offered:
-            return self.offered[project]
-        return [
-            extra
-            for extra in ("x", "y", "z", "all")
-            if any(f"'{extra}'" in need.text.partition(";")[2] for need in self._needs[project, str(version)])
-        ]
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts in the environment."""

@@ -160,10 +160,6 @@ class MachineReleases:
                 raise UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 
-    def extras(self, name: NormalizedName, version: Version) -> set[str]:
-        """Return the extras that a release offers."""
-        return {extra for one in self._project(name).requirements.get(version, ()) for extra in one.extras}
-
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine with an extra."""
         return bool(self._environments.counts(need.marker, extra=extra) & self._machine)

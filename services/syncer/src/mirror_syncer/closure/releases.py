@@ -1,6 +1,6 @@
 """What a proof asks about the releases that one machine may install: the border between a closure and its solver."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -45,10 +45,6 @@ class Releases(Protocol):
 
     def needs(self, project: NormalizedName, version: Version) -> Sequence[Need]:
         """Return the requirements of a release, those of all its extras included."""
-        ...
-
-    def extras(self, project: NormalizedName, version: Version) -> Collection[str]:
-        """Return the extras that a release offers, normalized."""
         ...
 
     def counts(self, need: Need, extra: str | None) -> bool:

@@ -150,7 +150,7 @@ class _Search:
         refused = [
             name
             for name, version in assignment.items()
-            if not is_taken(name, version, (requirer.need for requirer in solution.requirers[name]), graph.releases)
+            if not is_taken(name, version, solution.needs[name], graph.releases)
         ]
         return solution, refused
 
