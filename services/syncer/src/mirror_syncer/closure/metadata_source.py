@@ -127,7 +127,10 @@ class MetadataSource:
         return read.lines
 
     async def _request(self, file: File) -> _Read:
+        if not _is_wheel(file) and file.size is not None and file.size > MAX_SDIST_BYTES:
+            return _Read(UNKNOWN, None)
         if self._index is None:
+            self._counts.not_made += 1
             return _Read(UNKNOWN, None)
         return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
 
@@ -188,8 +191,6 @@ class MetadataSource:
 
     async def _request_sdist(self, index: Index, file: File) -> _Read:
         unverified = next(iter(_unverified_keys(file)), None)
-        if file.size is not None and file.size > MAX_SDIST_BYTES:
-            return _Read(UNKNOWN, None)
         sink = MemorySink(MAX_SDIST_BYTES, what="it")
         async with self._slots, self._sdist_slots:
             try:

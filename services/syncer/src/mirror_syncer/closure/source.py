@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.pages import PageSource
-from mirror_syncer.closure.requests import MAX_REQUESTS, OfflineSlots, RequestCounts
+from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -26,14 +26,13 @@ class ClosureSource:
     The pages and requirements for one closure, each found once; a context manager whose exit ends all requests.
 
     Args:
-        index: None: upstream is not asked.
+        index: None: upstream is not asked; ``counts.not_made`` tells how often it would have been.
         unhashed: decides about files without a sha256, as a sync does.
         bounds: how far upstream's serials are believed.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
         stores: False: nothing is stored, for a command beside the service.
         refreshed: projects of which upstream's page is requested although one is stored, as a sync does first.
-        offline: ask upstream for nothing; ``counts`` tells what would have been requested, and failed.
     """
 
     def __init__(
@@ -49,10 +48,9 @@ class ClosureSource:
         force: bool = False,
         stores: bool = True,
         refreshed: Collection[NormalizedName] = (),
-        offline: bool = False,
     ) -> None:
         self.counts = RequestCounts()
-        slots = OfflineSlots(self.counts) if offline else asyncio.Semaphore(MAX_REQUESTS)
+        slots = asyncio.Semaphore(MAX_REQUESTS)
         self._pages = PageSource(
             catalog=catalog,
             view=view,

@@ -110,12 +110,11 @@ class ClosureInForce:
         source = ClosureSource(
             catalog=self._catalog,
             view=volume,
-            index=self._context.worker_pool.index,
+            index=None if offline else self._context.worker_pool.index,
             unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=volume.other_digest),
             bounds=run.sync.serial_bounds,
             priority=run.priority,
             force=force,
-            offline=offline,
         )
         lacking = {*lacking, *await asyncio.to_thread(self.lacking)}
         async with run.upstream_wait(), source:
