@@ -3,8 +3,9 @@
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.machine_releases import InstallableReleases
-from mirror_syncer.closure.project import Project, bits
+from mirror_syncer.closure.project import Project
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.model.names import Filename, Sha256

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
-from mirror_syncer.closure.pages import PageSource
+from mirror_syncer.closure.page_source import PageSource
 from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.closure.demands import Demands, Source
+from mirror_syncer.closure.client_masks import bits
+from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import bits
 from mirror_syncer.closure.refutation import Refutation
+from mirror_syncer.closure.source import Source
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.candidates import Candidates
@@ -100,7 +101,7 @@ async def find_pins(
     witnesses = Witnesses(demands, environments)
     found = []
     for pin in pins:
-        project = await demands.look_at(pin.project)
+        project = await demands.get_project(pin.project)
         if project.error is not None or project.candidates is None:
             blocked = demands.policy_of(pin.project) is None
             why = f"{pin.project} is blocked in mirror.toml" if blocked else f"there is no project {pin.project}"
@@ -119,5 +120,5 @@ async def find_pins(
 def _why_none(pin: Pin, candidates: Candidates, demands: Demands) -> str:
     if pin.version is None:
         return f"no file of {pin.project} has one of its hashes"
-    everyone = demands.masks(demands.everyone) or 0b111
+    everyone = demands.masks.clients(demands.everyone) or 0b111
     return candidates.why_none(SpecifierSet(f"=={pin.version}"), everyone)[1]

@@ -149,7 +149,7 @@ class MachineReleases:
         if version not in project.requirements:
             release = _release(project, version)
             try:
-                self._waits.result_of(lambda: self._demands.read_release(project, release))
+                self._waits.result_of(lambda: self._demands.reader.read(project, release))
             except AbandonedError:
                 raise
             except MirrorError as error:
@@ -199,7 +199,7 @@ class MachineReleases:
         project = self._demands.projects.get(name)
         if project is not None and (project.candidates is not None or project.error is not None):
             return project
-        return self._waits.result_of(lambda: self._demands.look_at(name))
+        return self._waits.result_of(lambda: self._demands.get_project(name))
 
 
 def _release(project: Project, version: Version) -> Release:

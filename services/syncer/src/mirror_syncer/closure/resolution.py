@@ -9,10 +9,11 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import UnmetReason
-from mirror_syncer.closure.demands import Demands, Source
+from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import circles, waves
 from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.source import Source
 from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
@@ -109,7 +110,7 @@ def _project_closure(demands: Demands, project: Project, policy: Policy, unpubli
     resolved = versions - project.unread.keys() - unpublished.get(project.name, frozenset())
     files = {file.filename: file.size or 0 for release, _ in project.releases() for file in project.files(release)}
     return ProjectClosure(
-        project.rules(latest=policy.dependencies.latest, clients_of=demands.masks),
+        project.rules(latest=policy.dependencies.latest, masks=demands.masks),
         resolved=frozenset(map(str, resolved)),
         unusable=frozenset(map(str, project.unusable)),
         chains={

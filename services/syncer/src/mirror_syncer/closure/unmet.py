@@ -7,9 +7,10 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import MAX_TRIES, Project, bits
+from mirror_syncer.closure.project import MAX_TRIES, Project
 from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import ProblemKind
 from mirror_syncer.config.policy.closure import Unmet

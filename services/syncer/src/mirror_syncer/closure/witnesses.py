@@ -8,11 +8,12 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
-from mirror_syncer.closure.origin import WITNESS
-from mirror_syncer.closure.project import Project, Requirer, bits
+from mirror_syncer.closure.origin import WITNESS, Requirer
+from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.releases import is_pin
@@ -101,7 +102,7 @@ class Witnesses:
         return Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, message)
 
     def _releases(self, machine: int) -> MachineReleases:
-        asked = machine if self.is_own else self.demands.masks(self.everywhere) or _BOTH_INSTALLERS
+        asked = machine if self.is_own else self.demands.masks.clients(self.everywhere) or _BOTH_INSTALLERS
         return MachineReleases(
             self.demands, self.environments, self._installable, machine, asked=asked, waits=self._waits
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.config import Policy, PolicyError, PolicySource, choose_file, judge_policy, read_file
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy

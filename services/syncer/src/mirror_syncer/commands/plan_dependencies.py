@@ -12,12 +12,12 @@ from packaging.utils import NormalizedName
 from mirror_contract import UnmetReason
 from mirror_contract.distributions import read_version
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.origin import Origin, origin_of
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.resolution import resolve_with_demands
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.locks import Pin

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.demands import Source
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.installation import Installation, PinnedRelease, find_pins, prove_together
 from mirror_syncer.closure.mirror_source import MirrorSource
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.source import Source
 from mirror_syncer.commands.estimate import open_index
 from mirror_syncer.commands.import_choices import CheckAgainst
 from mirror_syncer.commands.importing.required_file import RequiredFile

@@ -25,7 +25,7 @@ from mirror_contract import (
     UnmetReason,
 )
 from mirror_contract.run import MAX_REPORTED_ERRORS
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy

@@ -11,9 +11,9 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState, UnmetReason
 from mirror_syncer.catalog import StoredClosure
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.errors import ConfigurationError

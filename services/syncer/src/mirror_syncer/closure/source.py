@@ -1,0 +1,28 @@
+"""What the resolution asks about projects and their files; ``ClosureSource`` and ``MirrorSource`` answer."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.model.page import File, Page, PublishedPage
+from mirror_syncer.model.requirement_lines import RequirementLines
+
+
+class Source(Protocol):
+    """Where pages and metadata come from."""
+
+    async def page(self, name: NormalizedName) -> Page | None:
+        """Return upstream's page, or None if it has no such project."""
+
+    async def published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return a project's published page, whose files are on disk."""
+
+    async def requirement_lines(self, name: NormalizedName, file: File) -> RequirementLines:
+        """Return what a file's metadata says."""
+
+    async def prefetch(self, files: Iterable[File]) -> None:
+        """Look many files up at once."""
+
+    def is_known(self, file: File) -> bool:
+        """Return whether what a file requires was found by ``prefetch``."""
