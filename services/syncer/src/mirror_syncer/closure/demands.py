@@ -70,7 +70,7 @@ class Demands:
         """All machines."""
         return self._environments.everyone
 
-    def failed(self) -> Iterator[tuple[Project, str, str]]:
+    def failures(self) -> Iterator[tuple[Project, str, str]]:
         """Yield what could not be read of projects and releases that nothing demands: version, if any, and reason."""
         for name, project in sorted((self._undemanded | self.projects).items()):
             if project.error is not None and name not in self.projects:
@@ -87,10 +87,10 @@ class Demands:
         """Demand what ``mirror.toml`` names."""
         for name, selection in self._policy.projects.items():
             if self._policy.blocked_names.reason(name) is None:
-                self._at(name).lines = selection.rules
+                self._demanded(name).lines = selection.rules
         for line in sorted(self._policy.lines, key=attrgetter("text")):
             if self._policy.blocked_names.reason(line.name) is None:
-                self._at(line.name).name_by(line, self._root(line, Requirer(line.text, is_line=True)))
+                self._demanded(line.name).add_line(line, self._root(line, Requirer(line.text, is_line=True)))
         for group, items in sorted(self._policy.groups.items()):
             for item in sorted(items, key=attrgetter("text")):
                 requirer = Requirer(f"group {group}: {item.text}")
@@ -102,10 +102,10 @@ class Demands:
         self._roots.append(Required(need, machines, self.masks.installers(machines), requirer))
         return machines
 
-    def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
+    def demand_release(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
         """Demand one release, because a proof needs it."""
         need = Need(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
-        if self._at(name).demand(need, machines, requirer, is_witness=True):
+        if self._demanded(name).demand(need, machines, requirer, is_witness=True):
             self._dirty.add(name)
 
     async def follow(self) -> None:
@@ -138,7 +138,8 @@ class Demands:
         project_policy = replace(self._policy, closure=_required(name)).project(name)
         return project_policy and replace(project_policy, closure=None)
 
-    def _at(self, name: NormalizedName) -> Project:
+    def _demanded(self, name: NormalizedName) -> Project:
+        """Return a project of which something is demanded from now on."""
         project = self.projects.get(name)
         if project is None:
             project = self.projects[name] = self._undemanded.pop(name, Project(name))
@@ -219,7 +220,7 @@ class Demands:
                     yield Required(need, counts & machines, installers, requirer)
 
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
-        if machines and self._at(need.name).demand(need, machines, requirer):
+        if machines and self._demanded(need.name).demand(need, machines, requirer):
             self._dirty.add(need.name)
 
 

@@ -50,7 +50,7 @@ class InstallableReleases:
         self._fitted: dict[NormalizedName, list[tuple[Release, Version, int, int]]] = {}
         self._lists: dict[NormalizedName, _Lists] = {}
 
-    def on(self, machine: int, project: Project) -> list[Candidate]:
+    def candidates(self, machine: int, project: Project) -> list[Candidate]:
         """Return the releases of a project on a machine; none if upstream has no such project."""
         lists, passed_over = self._lists.get(project.name), len(project.unusable) + len(project.unread)
         if lists is None or lists.selected is not project.selected or lists.passed_over != passed_over:
@@ -60,7 +60,7 @@ class InstallableReleases:
             found = lists.by_machine[machine] = self._list(machine, project, lists.by_fit)
         return found
 
-    def page(self, machine: int, project: Project) -> list[Version]:
+    def versions(self, machine: int, project: Project) -> list[Version]:
         """Return the versions with a file for a machine, those that a proof has to pass over included."""
         return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
 
@@ -132,11 +132,11 @@ class MachineReleases:
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
-        return self._installable.on(self._machine, self._project(name))
+        return self._installable.candidates(self._machine, self._project(name))
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
         """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
-        return self._installable.page(self._machine, self._project(name))
+        return self._installable.versions(self._machine, self._project(name))
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""

@@ -81,7 +81,7 @@ class Project:
     unread: dict[Version, str] = field(default_factory=dict)
     """Releases whose metadata could not be had, and why."""
 
-    def name_by(self, line: Need, machines: int) -> None:
+    def add_line(self, line: Need, machines: int) -> None:
         """Note a line that names it: the line's own rules select releases, and its extras count."""
         self.named_by.append(line)
         self.machines |= machines

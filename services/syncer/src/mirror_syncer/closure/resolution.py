@@ -14,7 +14,7 @@ from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import circles, waves
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.source import Source
-from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
+from mirror_syncer.closure.unmet import UnmetRequirements, VersionsOf, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
@@ -61,9 +61,11 @@ async def resolve_with_demands(
         if not await witnesses.prove(policy.roots):
             break
         await demands.follow()
-    missing = {name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None}
+    not_on_disk = {
+        name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None
+    }
     withhold = policy.dependencies.withhold_unmet
-    unmet, unpublished = _find_unmet(demands, environments, missing=missing, withhold=withhold)
+    unmet, unpublished = _find_unmet(demands, environments, not_on_disk=not_on_disk, withhold=withhold)
     requirers = _requirers(demands)
     graph = _graph(demands, requirers)
     closure = Closure(
@@ -82,13 +84,13 @@ async def resolve_with_demands(
 
 
 def _find_unmet(
-    demands: Demands, environments: Environments, *, missing: Releases, withhold: bool
-) -> tuple[list[Unmet], Releases]:
+    demands: Demands, environments: Environments, *, not_on_disk: VersionsOf, withhold: bool
+) -> tuple[list[Unmet], VersionsOf]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
-    unpublished: Releases = {}
+    unpublished: VersionsOf = {}
     causes: dict[tuple[NormalizedName, str, str], list[Unmet]] = {}
     while True:
-        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished, missing=missing).find())
+        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished, not_on_disk=not_on_disk).find())
         found_now = groupby(unmet, key=lambda one: (one.project, one.version, one.requirement))
         causes |= {key: list(entries) for key, entries in found_now if key not in causes}
         found = withheld(unmet) if withhold else {}
@@ -105,7 +107,7 @@ def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
     return [(name, project) for name, project in sorted(demands.projects.items()) if project.candidates is not None]
 
 
-def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: Releases) -> ProjectClosure:
+def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: VersionsOf) -> ProjectClosure:
     versions = {version for _, version in project.releases()}
     resolved = versions - project.unread.keys() - unpublished.get(project.name, frozenset())
     files = {file.filename: file.size or 0 for release, _ in project.releases() for file in project.files(release)}

@@ -21,7 +21,8 @@ _REASONS = {
     ProblemKind.BY_URL: UnmetReason.BY_URL,
     ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
 }
-Releases = Mapping[NormalizedName, frozenset[Version]]
+VersionsOf = Mapping[NormalizedName, frozenset[Version]]
+"""Releases by project."""
 
 
 class UnmetRequirements:
@@ -30,14 +31,16 @@ class UnmetRequirements:
 
     Args:
         withheld: releases that are not published, so they meet nothing.
-        missing: releases with files that could not be downloaded, so they meet nothing either.
+        not_on_disk: releases with files that could not be downloaded, so they meet nothing either.
     """
 
-    def __init__(self, demands: Demands, environments: Environments, *, withheld: Releases, missing: Releases) -> None:
+    def __init__(
+        self, demands: Demands, environments: Environments, *, withheld: VersionsOf, not_on_disk: VersionsOf
+    ) -> None:
         self._demands = demands
         self._environments = environments
         self._withheld = withheld
-        self._missing = missing
+        self._not_on_disk = not_on_disk
         self._meeting: dict[tuple[NormalizedName, str], int] = {}
 
     def find(self) -> Iterator[Unmet]:
@@ -57,7 +60,7 @@ class UnmetRequirements:
                 yield from self._explain(required, missing)
         for _, project in sorted(self._demands.projects.items()):
             yield from self._unknown(project)
-        for project, version, error in self._demands.failed():
+        for project, version, error in self._demands.failures():
             yield Unmet(project.name, version, "", (), UnmetReason.FAILED, error)
 
     def _clients_that_find(self, required: Required) -> int:
@@ -73,7 +76,7 @@ class UnmetRequirements:
         for release, version in project.releases():
             if version in project.unusable or self._is_withheld(project.name, version):
                 continue
-            if version in self._missing.get(project.name, ()):
+            if version in self._not_on_disk.get(project.name, ()):
                 continue
             if specifier.contains(version, prereleases=True):
                 found |= release.clients | (release.yanked_clients if is_pin(specifier) else 0)
@@ -118,7 +121,7 @@ class UnmetRequirements:
     def _why_not_here(self, name: NormalizedName, specifier: SpecifierSet) -> tuple[UnmetReason, str] | None:
         """Return why a selected release is not published, if one would meet a requirement."""
         for versions, reason, sentence in (
-            (self._missing.get(name), UnmetReason.FAILED, "could not be downloaded"),
+            (self._not_on_disk.get(name), UnmetReason.FAILED, "could not be downloaded"),
             (self._withheld.get(name), UnmetReason.NO_RELEASE, "is withheld, since what it requires is not met"),
         ):
             matching = [version for version in versions or () if specifier.contains(version, prereleases=True)]

@@ -22,11 +22,11 @@ from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
 from mirror_syncer.model.need import Need
 
-_SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
 Assignment = dict[NormalizedName, Version]
 
@@ -96,8 +96,7 @@ class Witnesses:
 
     def _refuted(self, root: Root, refutation: Refutation, machines: int) -> Unmet:
         names = self._fits.names(machines)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        message = refutation.message(f"{', '.join(names[:_SHOWN])}{more}")
+        message = refutation.message(listed(names))
         name = min(one.name for one in root.requirements)
         return Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, message)
 
@@ -150,7 +149,7 @@ class Witnesses:
         for project_name, version in assignment.items():
             project = self.demands.projects.get(project_name)
             if project is None or not _keeps(project, version):
-                self.demands.keep(project_name, version, machine if self.is_own else self.everywhere, witness)
+                self.demands.demand_release(project_name, version, machine if self.is_own else self.everywhere, witness)
                 grown = True
         texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
         self.proofs.append(Proof(root.subject, name, texts))
