@@ -12,6 +12,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.page_source import PageSource
 from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
+from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -78,10 +79,26 @@ class ClosureSource:
         )
 
     @classmethod
-    def stored(cls, *, catalog: Catalog, view: View, unhashed: UnhashedFiles) -> Self:
-        """Return a source of what is stored here: it asks no upstream, and stores nothing."""
-        bounds = catalog.serial_bounds(everything=False)
-        return cls(catalog=catalog, view=view, index=None, unhashed=unhashed, bounds=bounds, stores=False)
+    def without_storing(
+        cls,
+        settings: Settings,
+        *,
+        catalog: Catalog,
+        view: View,
+        index: Index | None = None,
+        refreshed: Collection[NormalizedName] = (),
+    ) -> Self:
+        """Return a source that stores nothing, for an answer beside the syncs. Blocks for the catalog."""
+        return cls(
+            catalog=catalog,
+            view=view,
+            index=index,
+            unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
+            bounds=catalog.serial_bounds(everything=False),
+            priority=Priority.NAMED,
+            stores=False,
+            refreshed=refreshed,
+        )
 
     async def __aenter__(self) -> Self:
         return self

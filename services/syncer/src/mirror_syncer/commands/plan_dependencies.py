@@ -24,10 +24,8 @@ from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError
-from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream import Index
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import UnhashedFiles
 
 
 @dataclass(slots=True)
@@ -259,15 +257,12 @@ async def plan_dependencies(
     Raises:
         MirrorError: a proof needs something that upstream did not deliver.
     """
-    bounds = await asyncio.to_thread(catalog.serial_bounds, everything=False)
-    source = ClosureSource(
+    source = await asyncio.to_thread(
+        ClosureSource.without_storing,
+        settings,
         catalog=catalog,
         view=view,
         index=index,
-        unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
-        bounds=bounds,
-        priority=Priority.NAMED,
-        stores=False,
         refreshed=() if index is None else refreshed,
     )
     try:
