@@ -125,8 +125,10 @@ class ClosureInForce:
     async def _put_into_force(self, closure: Closure) -> None:
         self._follow(closure)
         marks = await asyncio.to_thread(self._marks, closure)
-        stored = StoredClosure(closure, self._policy.digest, marks, int(time.time()))
+        now = int(time.time())
+        stored = StoredClosure(closure, self._policy.digest, marks, now)
         await asyncio.to_thread(self._catalog.closures.store, stored)
+        await asyncio.to_thread(self._catalog.requirement_lines.forget_unused, now=now)
 
     def _follow(self, closure: Closure) -> None:
         before = self._policy.current.closure
