@@ -38,7 +38,7 @@ class Required:
 
 class Demands:
     """
-    Follows requirements.
+    Follows requirements: ``start``, then ``follow``, again after each ``demand_release``.
 
     Each round looks at the projects of which more is demanded than before, so it ends: a project has a finite number of
     releases, and nothing is ever taken back. The result does not depend on the order of answers, because projects,
@@ -69,19 +69,6 @@ class Demands:
     def everyone(self) -> int:
         """All machines."""
         return self._environments.everyone
-
-    def failures(self) -> Iterator[tuple[Project, str, str]]:
-        """Yield what could not be read of projects and releases that nothing demands: version, if any, and reason."""
-        for name, project in sorted((self._undemanded | self.projects).items()):
-            if project.error is not None and name not in self.projects:
-                yield project, "", f"its page could not be read: {project.error}"
-            selected = {version for _, version in project.releases()}
-            for version in sorted(project.unread.keys() - selected):
-                yield project, str(version), project.unread[version]
-
-    def names(self, machines: int) -> tuple[str, ...]:
-        """Return the names of machines."""
-        return self._fits.names(machines)
 
     def start(self) -> None:
         """Demand what ``mirror.toml`` names."""
@@ -132,6 +119,19 @@ class Demands:
         for _, project in sorted(self.projects.items()):
             for release, version in project.releases():
                 yield from self._required(project, release, version)
+
+    def failures(self) -> Iterator[tuple[Project, str, str]]:
+        """Yield what only a proof looks at and could not be read: project, version (empty: its page), and reason."""
+        for name, project in sorted((self._undemanded | self.projects).items()):
+            if project.error is not None and name not in self.projects:
+                yield project, "", f"its page could not be read: {project.error}"
+            selected = {version for _, version in project.releases()}
+            for version in sorted(project.unread.keys() - selected):
+                yield project, str(version), project.unread[version]
+
+    def names(self, machines: int) -> tuple[str, ...]:
+        """Return the names of machines."""
+        return self._fits.names(machines)
 
     def policy_of(self, name: NormalizedName) -> ProjectPolicy | None:
         """Return what the policy says about a project, named or not; None: it is blocked."""

@@ -107,8 +107,8 @@ class MachineReleases:
     What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched.
 
     Args:
-        asked: the clients that a missing release is missing for.
-        waits: runs what is fetched.
+        asked: the clients for which ``why_none`` says why there is no release.
+        waits: runs in the event loop what the solver needs to fetch.
     """
 
     def __init__(

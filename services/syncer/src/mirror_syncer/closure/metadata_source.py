@@ -27,7 +27,11 @@ from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, 
 from mirror_syncer.work.transfer.metadata import promised_metadata
 
 UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
-"""Of a file that is not read: no wheel and no source distribution, a large or damaged one, or one that is upstream."""
+"""
+The lines of a file that is not read.
+
+It is neither a wheel nor a source distribution, or is too large or damaged, or upstream has it and is not asked.
+"""
 _MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
 
 

@@ -59,7 +59,7 @@ def requirement_text(need: Need) -> str:
 
 
 def sort_key(need: Need) -> tuple[str, str, str]:
-    """Return the key that puts requirements in an order of their own, whatever the order of the metadata."""
+    """Return a key by which requirements are sorted, so that the order in the metadata does not matter."""
     return need.name, requirement_text(need), need.text
 
 

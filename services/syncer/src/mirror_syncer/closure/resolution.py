@@ -31,11 +31,11 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
     """
     Return the closure of a policy's lines and groups.
 
-    Nothing is stored but what ``source`` stores. Cancelled, it leaves that.
+    It stores nothing itself. What ``source`` has stored stays if the resolution is cancelled.
 
     Args:
         now: seconds since the epoch.
-        lacking: projects with files that could not be downloaded: a release that is not here meets nothing.
+        lacking: projects with files that could not be downloaded; their releases without all files meet nothing.
     """
     started = time.monotonic()
     closure, _ = await resolve_with_demands(policy, source=source, now=now, lacking=lacking)

@@ -33,7 +33,7 @@ Assignment = dict[NormalizedName, Version]
 
 class Witnesses:
     """
-    Proves subjects on machines.
+    Proves lines and groups, each by itself and machine by machine.
 
     Args:
         demands: followed; a proof looks further where it must.
