@@ -20,9 +20,9 @@ from packaging.utils import NormalizedName
 
 from bench.kept_index import UvMachine, compiled, offering, universal_releases
 from mirror_syncer.catalog import Catalog, StoredClosure
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.requests import RequestCounts
 from mirror_syncer.closure.resolution import resolve
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.judgement import decide
 from mirror_syncer.config.mirror_toml.tables import parse_policy

@@ -3,37 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Candidate
+from mirror_syncer.model.need import Need
 
 LINUX = {"sys_platform": "linux", "python_version": "3.11", "python_full_version": "3.11.0"}
 
 
-@dataclass(frozen=True, slots=True)
-class Requires:
-    """A requirement, as the closure reads it from metadata."""
-
-    name: NormalizedName
-    extras: frozenset[str]
-    specifier: SpecifierSet
-    marker: Marker | None
-    text: str
-    problem: str | None = None
-
-
-def need(text: str) -> Requires:
+def need(text: str) -> Need:
     """Return a requirement by its text."""
     read = Requirement(text)
     extras = frozenset(canonicalize_name(extra) for extra in read.extras)
-    return Requires(canonicalize_name(read.name), extras, read.specifier, read.marker, text)
+    return Need(canonicalize_name(read.name), extras, read.specifier, read.marker, text)
 
 
-def needs(*texts: str) -> list[Requires]:
+def needs(*texts: str) -> list[Need]:
     """Return requirements by their texts."""
     return [need(text) for text in texts]
 
@@ -48,8 +36,6 @@ class SmallIndex:
     yanked: frozenset[str] = frozenset()
     withheld: frozenset[str] = frozenset()
     """They are on the page, but may not be installed."""
-    offered: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The extras of a project's releases; by default those that its requirements name."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: LINUX)
     asked: list[str] = field(default_factory=list)
@@ -89,16 +75,6 @@ class SmallIndex:
         """Return the requirements of a release."""
         self.asked.append(f"{project} {version}")
         return self._needs[project, str(version)]
-
-    def extras(self, project: NormalizedName, version: Version) -> Sequence[str]:
-        """Return the extras that the test offers, or those that the requirements name."""
-        if project in self.offered:
-            return self.offered[project]
-        return [
-            extra
-            for extra in ("x", "y", "z", "all")
-            if any(f"'{extra}'" in need.text.partition(";")[2] for need in self._needs[project, str(version)])
-        ]
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts in the environment."""

@@ -18,10 +18,10 @@ import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.metadata_source import UNKNOWN
 from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
 from mirror_syncer.closure.resolution import resolve
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, RefusedError, UnreachableError
 from mirror_syncer.model.digests import Unhashed

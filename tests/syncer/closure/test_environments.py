@@ -1,5 +1,7 @@
 """On which machines a marker counts."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,14 @@ from mirror_syncer.config.machines.machines import Machines
 law = settings(max_examples=150)
 PYTHONS = ["3.9", "3.10", "3.11", "3.13t", "pp3.11", "graalpy3.11"]
 PLATFORMS = ["linux-x86_64", "linux-aarch64", "macos-arm64", "windows-amd64", "windows-arm64"]
+IMPLEMENTATIONS = {"pp": ("pypy", "PyPy"), "gr": ("graalpy", "GraalVM")}
+SYSTEMS = {
+    "linux-x86_64": ("posix", "linux", "Linux", "x86_64"),
+    "linux-aarch64": ("posix", "linux", "Linux", "aarch64"),
+    "macos-arm64": ("posix", "darwin", "Darwin", "arm64"),
+    "windows-amd64": ("nt", "win32", "Windows", "AMD64"),
+    "windows-arm64": ("nt", "win32", "Windows", "ARM64"),
+}
 ALL = Environments(Machines.parse(PYTHONS, PLATFORMS))
 SMALL = Environments(Machines.parse(["3.10", "3.11"], ["linux-x86_64", "windows-amd64"]))
 
@@ -60,18 +70,34 @@ def joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[Marker]:
 def counted(environments: Environments, marker: str, extra: str | None = None) -> list[str]:
     """Return the names of the machines on which a marker counts."""
     machines = environments.counts(Marker(marker), extra=extra)
-    return [environments.machine(bit).name for bit in range(len(environments)) if machines >> bit & 1]
+    return list(compatibility(environments.machines).names(machines))
 
 
-def by_packaging(environments: Environments, marker: Marker, patch: str, extra: str) -> int:
-    """Return the machines on which packaging takes a marker for true."""
+def marker_environment(python: str, platform: str, patch: str) -> dict[str, str]:
+    """Return the variables of packaging on one machine."""
+    implementation, full_name = IMPLEMENTATIONS.get(python[:2], ("cpython", "CPython"))
+    os_name, sys_platform, system, architecture = SYSTEMS[platform]
+    minor = python.strip("abcdefghijklmnopqrstuvwxyz")
+    return {
+        "implementation_name": implementation,
+        "implementation_version": f"{minor}.{patch if implementation == 'cpython' else 9}",
+        "os_name": os_name,
+        "platform_machine": architecture,
+        "platform_python_implementation": full_name,
+        "platform_release": "",
+        "platform_system": system,
+        "platform_version": "",
+        "python_full_version": f"{minor}.{patch}",
+        "python_version": minor,
+        "sys_platform": sys_platform,
+    }
+
+
+def by_packaging(marker: Marker, patch: str, extra: str) -> int:
+    """Return the machines of ``ALL`` on which packaging takes a marker for true."""
     machines = 0
-    for bit in range(len(environments)):
-        values = dict(environments.machine(bit).markers)
-        values["python_full_version"] = f"{values['python_version']}.{patch}"
-        if values["implementation_name"] == "cpython":
-            values["implementation_version"] = values["python_full_version"]
-        machines |= marker.evaluate(values | {"extra": extra}) << bit
+    for bit, (python, platform) in enumerate(product(PYTHONS, PLATFORMS)):
+        machines |= marker.evaluate(marker_environment(python, platform, patch) | {"extra": extra}) << bit
     return machines
 
 
@@ -81,7 +107,7 @@ def test_marker_counts_where_packaging_takes_it_for_true(marker: Marker, patch: 
     """A requirement counts on every machine on which pip installs it, whatever the patch release of Python."""
     counts = ALL.counts(marker, extra=extra)
     try:
-        taken = by_packaging(ALL, marker, patch, extra or "")
+        taken = by_packaging(marker, patch, extra or "")
     except (UndefinedComparison, UndefinedEnvironmentName):
         return  # pip has no answer
     assert taken & ~counts == 0
@@ -91,7 +117,7 @@ def test_marker_counts_where_packaging_takes_it_for_true(marker: Marker, patch: 
 @given(joined(plain))
 def test_plain_marker_counts_nowhere_else(marker: Marker) -> None:
     """A marker of the Python's minor version, the system and the processor counts exactly where pip installs it."""
-    assert ALL.counts(marker) == by_packaging(ALL, marker, "5", "")
+    assert ALL.counts(marker) == by_packaging(marker, "5", "")
 
 
 @pytest.mark.parametrize(
@@ -209,21 +235,12 @@ def test_extra_counts_only_where_it_is_asked_for() -> None:
         assert SMALL.counts(Marker(f'extra != "{written}"'), extra="x-y") == 0
 
 
-def test_machines_have_the_bits_and_names_of_compatibility() -> None:
-    """A bit means the same machine to markers as to wheels, and it has the same name."""
-    machines = Machines.parse(PYTHONS, PLATFORMS)
-    names = [ALL.machine(bit).name for bit in range(len(ALL))]
-    assert names == list(compatibility(machines).names(ALL.everyone))
-    assert ALL.machine(7).name == "Python 3.10 on macos-arm64"
-    assert (str(ALL.machine(7).python), str(ALL.machine(7).platform)) == ("3.10", "macos-arm64")
-
-
-def test_machine_has_a_value_for_each_variable_of_packaging() -> None:
-    """An environment has every variable, so that evaluating a marker there never falls back on this computer."""
-    assert set(ALL.machine(0).markers) == set(VARIABLES) - {"extra"}
-    anything = Environments(Machines()).machine(0)
-    assert anything.markers["sys_platform"] == "linux"
-    assert (anything.name, anything.python, anything.platform) == ("any machine", None, None)
+def test_machines_have_the_bits_of_compatibility() -> None:
+    """A bit means the same machine to markers as to wheels."""
+    machine = ALL.counts(Marker('python_version == "3.10" and sys_platform == "darwin"'))
+    assert machine == 1 << 7
+    assert compatibility(ALL.machines).names(machine) == ("Python 3.10 on macos-arm64",)
+    assert len(compatibility(ALL.machines).names(ALL.everyone)) == len(ALL) == ALL.everyone.bit_length()
 
 
 def test_proofs_take_usual_machines_for_what_is_open() -> None:

@@ -3,8 +3,9 @@
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.machine_releases import InstallableReleases
-from mirror_syncer.closure.project import Project, bits
+from mirror_syncer.closure.project import Project
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.model.names import Filename, Sha256
@@ -41,7 +42,10 @@ def file(name: str, *, yanked: bool = False) -> File:
 def versions(installable: InstallableReleases, found: Project) -> list[list[str]]:
     """Return the versions on each machine, marked where they are kept or yanked."""
     return [
-        [f"{one.version}{' kept' * one.is_kept}{' yanked' * one.is_yanked}" for one in installable.on(machine, found)]
+        [
+            f"{one.version}{' kept' * one.is_kept}{' yanked' * one.is_yanked}"
+            for one in installable.candidates(machine, found)
+        ]
         for machine in MACHINES
     ]
 
@@ -59,10 +63,10 @@ def test_each_machine_has_the_releases_that_fit_it() -> None:
 def test_list_is_made_once() -> None:
     """Machines that the same releases fit share a list, and asking again gives the same one."""
     installable, found = InstallableReleases(None), project()
-    lists = [installable.on(machine, found) for machine in MACHINES]
+    lists = [installable.candidates(machine, found) for machine in MACHINES]
 
     assert lists[1] is lists[3]
-    assert all(installable.on(machine, found) is known for machine, known in zip(MACHINES, lists, strict=True))
+    assert all(installable.candidates(machine, found) is known for machine, known in zip(MACHINES, lists, strict=True))
 
 
 def test_what_is_learnt_about_releases_shows_at_once() -> None:

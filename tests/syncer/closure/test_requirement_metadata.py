@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from mirror_syncer.closure.metadata import (
     MAX_LINES,
-    parse_build_requirements,
     parse_metadata,
     parse_sdist_metadata,
 )
@@ -221,7 +220,6 @@ def test_project_table_without_dependencies_needs_nothing() -> None:
 )
 def test_build_requirements_are_pyprojects_or_the_default(pyproject: bytes | None, requires: tuple[str, ...]) -> None:
     """A build needs what ``[build-system]`` requires; setuptools where it is missing or cannot be read, as for pip."""
-    assert parse_build_requirements(pyproject) == requires
     assert parse_sdist_metadata(b"", pyproject).build_requires == requires
 
 

@@ -68,7 +68,7 @@ def test_uv_proves_the_same_lines(tmp_path: Path, seed: int) -> None:
             wheel = build_wheel(RecipeWithExtras(name=name, version=version, requires_dist=tuple(requirements)))
             (tmp_path / wheel.filename).write_bytes(wheel.content)
     for machine, environment in MACHINES.items():
-        index = SmallIndex(projects, environment=environment, offered=dict.fromkeys(PROJECTS, ("x", "y")))
+        index = SmallIndex(projects, environment=environment)
         answer = solve(needs(*lines), index)
         pins: dict[NormalizedName, str] = {}
         if isinstance(answer, Solution):

@@ -10,8 +10,9 @@ from packaging.utils import NormalizedName
 from mirror_syncer.config import Policy, PolicySource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.policy.closure import Dependencies, Limits
-from mirror_syncer.config.policy.roots import Root, RootRequirement
+from mirror_syncer.config.policy.roots import Root
 from mirror_syncer.config.toml.document import DocumentError
+from mirror_syncer.model.need import Need
 
 SIX = '[mirror]\nprojects = ["six"]\n'
 EVERYTHING = '[mirror]\nscope = "everything"\n'
@@ -89,7 +90,7 @@ def test_lines_and_groups_are_roots_of_the_closure() -> None:
     extras = frozenset(map(NormalizedName, ("argon-2", "bcrypt")))
     text = "Django[Argon_2,bcrypt]>=5.2,<6"
     versions = SpecifierSet(">=5.2,<6")
-    assert django == Root(text, (RootRequirement(NormalizedName("django"), extras, versions, None, text),))
+    assert django == Root(text, (Need(NormalizedName("django"), extras, versions, None, text),))
     assert plain.requirements[0].extras == frozenset()
     assert pywin32.requirements[0].marker == Marker("sys_platform == 'win32'")
     assert (web.subject, [one.text for one in web.requirements]) == ("group web", ["django[argon2]", "gunicorn"])

@@ -3,11 +3,15 @@
 import asyncio
 import json
 import threading
+import time
 
 import pytest
 
 import fakepypi
 from mirror_contract import RunKind, RunState, UnmetReason
+from mirror_syncer.catalog.requirement_lines import verified_key
+from mirror_syncer.model.names import Sha256
+from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.runs import engine
 from mirror_syncer.upstream import Limits
 from syncer.indexes import choose, upload
@@ -207,6 +211,20 @@ async def test_sync_without_news_resolves_nothing(site: Site, pypi: fakepypi.Fak
         await asyncio.sleep(1.1)  # the stored time has whole seconds
         await running.sync(force=True)
         assert running.mirror.catalog.closures.get() != stored
+
+
+async def test_resolution_forgets_requirements_that_nothing_uses(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What no resolution has read for 180 days is deleted, so that the catalog does not grow for ever."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    unused, used = verified_key(Sha256("0" * 64)), verified_key(Sha256("1" * 64))
+    now = int(time.time())
+    async with site.running() as running:
+        lines = running.mirror.catalog.requirement_lines
+        lines.put({unused: RequirementLines(("lib",))}, now=now - 181 * 86_400)
+        lines.put({used: RequirementLines(("lib",))}, now=now - 179 * 86_400)
+        await running.sync()
+        assert lines.get([unused, used], now=None).keys() == {used}
 
 
 async def test_group_that_conflicts_is_incomplete(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -77,11 +77,6 @@ class Closures:
             connection.execute(closure.delete())
             connection.execute(closure.insert().values(values))
 
-    def forget(self) -> None:
-        """Delete the closure."""
-        with self._engine.begin() as connection:
-            connection.execute(closure.delete())
-
 
 def _shown(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__

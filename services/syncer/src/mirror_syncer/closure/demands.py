@@ -1,52 +1,31 @@
 """The demands: what the selected releases require, and what that requires, followed until nothing new is needed."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import attrgetter, or_
-from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_syncer.closure.client_masks import ClientMasks
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.limits import check_growth
 from mirror_syncer.closure.markers import relevant_extras
-from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
-from mirror_syncer.closure.releases import Need
-from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
+from mirror_syncer.closure.origin import Requirer
+from mirror_syncer.closure.project import MAX_TRIES, Project
+from mirror_syncer.closure.release_reader import ReleaseReader
+from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
-from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.errors import MirrorError, VolumeError
-from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
-from mirror_syncer.model.requirement_lines import RequirementLines
-
-_WHEEL = ".whl"
-
-
-class Source(Protocol):
-    """Where pages and metadata come from."""
-
-    async def page(self, name: NormalizedName) -> Page | None:
-        """Return upstream's page, or None if it has no such project."""
-
-    async def published(self, name: NormalizedName) -> PublishedPage | None:
-        """Return a project's published page, whose files are on disk."""
-
-    async def requirement_lines(self, name: NormalizedName, file: File) -> RequirementLines:
-        """Return what a file's metadata says."""
-
-    async def prefetch(self, files: Iterable[File]) -> None:
-        """Look many files up at once."""
-
-    def is_known(self, file: File) -> bool:
-        """Return whether what a file requires was found by ``prefetch``."""
+from mirror_syncer.model.need import Need
+from mirror_syncer.model.page import ProjectStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +41,7 @@ class Required:
 
 class Demands:
     """
-    Follows requirements.
+    Follows requirements: ``start``, then ``follow``, again after each ``demand_release``.
 
     Each round looks at the projects of which more is demanded than before, so it ends: a project has a finite number of
     releases, and nothing is ever taken back. The result does not depend on the order of answers, because projects,
@@ -75,50 +54,33 @@ class Demands:
 
     def __init__(self, policy: Policy, *, source: Source, environments: Environments, now: int) -> None:
         self.projects: dict[NormalizedName, Project] = {}
+        """Those of which something is demanded."""
+        self.reader = ReleaseReader(policy, source)
+        self.masks = ClientMasks(None if policy.rules.machines.are_all else len(environments))
+        """How the machines are written as clients."""
         self._policy = policy
         self._source = source
         self._environments = environments
-        machines = policy.rules.machines
-        self._masks = ClientMasks(
-            None if machines.are_all else max(1, len(machines.pythons)) * max(1, len(machines.platforms))
-        )
-        self._fits = compatibility(machines)
+        self._fits = compatibility(policy.rules.machines)
         self._now = now
-        self._glanced: dict[NormalizedName, Project] = {}
+        self._undemanded: dict[NormalizedName, Project] = {}
+        """Those at which only a proof looked."""
         self._dirty: set[NormalizedName] = set()
         self._roots: list[Required] = []
-
-    @property
-    def masks(self) -> ClientMasks:
-        """How the machines are written as clients."""
-        return self._masks
 
     @property
     def everyone(self) -> int:
         """All machines."""
         return self._environments.everyone
 
-    def failed(self) -> Iterator[tuple[Project, str, str]]:
-        """Yield what could not be read of projects and releases that nothing demands: version, if any, and reason."""
-        for name, project in sorted((self._glanced | self.projects).items()):
-            if project.error is not None and name not in self.projects:
-                yield project, "", f"its page could not be read: {project.error}"
-            selected = {version for _, version in project.releases()}
-            for version in sorted(project.unread.keys() - selected):
-                yield project, str(version), project.unread[version]
-
-    def names(self, machines: int) -> tuple[str, ...]:
-        """Return the names of machines."""
-        return self._fits.names(machines)
-
     def start(self) -> None:
         """Demand what ``mirror.toml`` names."""
         for name, selection in self._policy.projects.items():
             if self._policy.blocked_names.reason(name) is None:
-                self._at(name).lines = selection.rules
+                self._demanded(name).lines = selection.rules
         for line in sorted(self._policy.lines, key=attrgetter("text")):
             if self._policy.blocked_names.reason(line.name) is None:
-                self._at(line.name).name_by(line, self._root(line, Requirer(line.text, is_line=True)))
+                self._demanded(line.name).add_line(line, self._root(line, Requirer(line.text, is_line=True)))
         for group, items in sorted(self._policy.groups.items()):
             for item in sorted(items, key=attrgetter("text")):
                 requirer = Requirer(f"group {group}: {item.text}")
@@ -127,13 +89,13 @@ class Demands:
     def _root(self, need: Need, requirer: Requirer) -> int:
         """Note what ``mirror.toml`` requires, and return the machines on which."""
         machines = self._environments.counts(need.marker)
-        self._roots.append(Required(need, machines, self._masks.installers(machines), requirer))
+        self._roots.append(Required(need, machines, self.masks.installers(machines), requirer))
         return machines
 
-    def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
+    def demand_release(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
         """Demand one release, because a proof needs it."""
-        need = RootRequirement(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
-        if self._at(name).demand(need, machines, requirer, is_witness=True):
+        need = Need(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
+        if self._demanded(name).demand(need, machines, requirer, is_witness=True):
             self._dirty.add(name)
 
     async def follow(self) -> None:
@@ -151,7 +113,7 @@ class Demands:
             names = sorted(self._dirty)
             self._dirty.clear()
             projects = [self.projects[name] for name in names]
-            await asyncio.gather(*(self._look_at(project) for project in projects if project.candidates is None))
+            await asyncio.gather(*(self._read_page(project) for project in projects if project.candidates is None))
             left = projects
             while unread := {project.name: found for project in left if (found := self._select(project))}:
                 await self._read_all(unread)
@@ -166,53 +128,44 @@ class Demands:
             for release, version in project.releases():
                 yield from self._required(project, release, version)
 
+    def failures(self) -> Iterator[tuple[Project, str, str]]:
+        """Yield what only a proof looks at and could not be read: project, version (empty: its page), and reason."""
+        for name, project in sorted((self._undemanded | self.projects).items()):
+            if project.error is not None and name not in self.projects:
+                yield project, "", f"its page could not be read: {project.error}"
+            selected = {version for _, version in project.releases()}
+            for version in sorted(project.unread.keys() - selected):
+                yield project, str(version), project.unread[version]
+
+    def names(self, machines: int) -> tuple[str, ...]:
+        """Return the names of machines."""
+        return self._fits.names(machines)
+
     def policy_of(self, name: NormalizedName) -> ProjectPolicy | None:
         """Return what the policy says about a project, named or not; None: it is blocked."""
         project_policy = replace(self._policy, closure=_required(name)).project(name)
         return project_policy and replace(project_policy, closure=None)
 
-    async def read_release(self, project: Project, release: Release) -> None:
-        """
-        Read what a release requires, unless that is known.
-
-        Raises:
-            MirrorError: its metadata cannot be had.
-        """
-        assert release.version is not None
-        if release.version in project.requirements:
-            return
-        lines = await asyncio.gather(
-            *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, release))
-        )
-        found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
-        to_build = [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
-        added = self._policy.dependencies.additions.get(project.name, ())
-        if added:
-            found.append(read_requirements(RequirementLines(added), project.name))
-        project.requirements[release.version] = found
-        project.build_requirements[release.version] = to_build
-        if not all(one.is_usable for one in (*found, *to_build)):
-            project.unusable.add(release.version)
-
-    def _at(self, name: NormalizedName) -> Project:
+    def _demanded(self, name: NormalizedName) -> Project:
+        """Return a project of which something is demanded from now on."""
         project = self.projects.get(name)
         if project is None:
-            project = self.projects[name] = self._glanced.pop(name, Project(name))
+            project = self.projects[name] = self._undemanded.pop(name, Project(name))
             self._dirty.add(name)
         return project
 
-    async def look_at(self, name: NormalizedName) -> Project:
-        """Return a project, its page read: a proof may look at one that nothing demands."""
-        project = self.projects.get(name) or self._glanced.get(name)
+    async def get_project(self, name: NormalizedName) -> Project:
+        """Return a project with its page; it may be one that nothing demands, for a proof."""
+        project = self.projects.get(name) or self._undemanded.get(name)
         if project is None:
-            project = self._glanced[name] = Project(name)
-            check_growth(self._policy.limits, self.projects | self._glanced, self._policy.projects)
+            project = self._undemanded[name] = Project(name)
+            check_growth(self._policy.limits, self.projects | self._undemanded, self._policy.projects)
         if project.candidates is None and project.error is None:
-            await self._look_at(project)
+            await self._read_page(project)
         return project
 
-    async def _look_at(self, project: Project) -> None:
-        """Read a project's page."""
+    async def _read_page(self, project: Project) -> None:
+        """Read a project's page, and what is published of it."""
         project_policy = self.policy_of(project.name)
         if project_policy is None:
             return
@@ -244,7 +197,7 @@ class Demands:
         """Select releases by all that is demanded; return those that have not been read."""
         if project.candidates is None:
             return []
-        demands = project.rules(latest=self._policy.dependencies.latest, clients_of=self._masks)
+        demands = project.rules(latest=self._policy.dependencies.latest, masks=self.masks)
         project.selected = frozenset(project.candidates.selected(project.lines, demands, unusable=project.unusable))
         known = project.requirements.keys() | project.unread.keys()
         if project.tries >= MAX_TRIES:
@@ -254,57 +207,13 @@ class Demands:
     async def _read_all(self, unread: Mapping[NormalizedName, Sequence[Release]]) -> None:
         """Read what releases require."""
         pairs = [(self.projects[name], release) for name, releases in unread.items() for release in releases]
-        await self._source.prefetch(file for project, release in pairs for file in project.files(release))
-        await asyncio.gather(*(self._read(project, release) for project, release in pairs))
+        await self.reader.read_all(pairs)
         for name, releases in unread.items():
             self.projects[name].note_try(releases)
 
-    async def _read(self, project: Project, release: Release) -> None:
-        try:
-            await self.read_release(project, release)
-        except VolumeError:
-            raise
-        except MirrorError as error:
-            assert release.version is not None
-            project.unread[release.version] = str(error)
-
-    def _read_of(self, project: Project, release: Release) -> list[File]:
-        """
-        Return which of a release's files are read.
-
-        Wheels of a release rarely differ in what they require, so of those whose metadata costs a request each, only
-        the first is read; the others are read from the disk once they are here. An sdist is read where it is built.
-        """
-        files = sorted(project.files(release), key=lambda file: file.filename)
-        wheels = [file for file in files if file.filename.endswith(_WHEEL)]
-        by_metadata: dict[str, File] = {}
-        for file in wheels:
-            if isinstance(file.core_metadata, str):
-                by_metadata.setdefault(file.core_metadata, file)
-            elif names(project.on_disk, file) or self._source.is_known(file):
-                by_metadata.setdefault(file.sha256, file)
-        if wheels and not by_metadata:
-            by_metadata[wheels[0].sha256] = wheels[0]
-        sdists = [file for file in files if file not in wheels] if self._is_built(release) else []
-        return [*by_metadata.values(), *sdists]
-
-    def _is_built(self, release: Release) -> bool:
-        """Return whether a machine has no wheel of a release, so that it builds the sdist."""
-        fitting = (
-            self._fits.fits(file.filename, installers, file.requires_python)
-            for file, installers in release.candidates
-            if file.filename.endswith(_WHEEL)
-        )
-        wheels = reduce(or_, fitting, 0)
-        return (
-            not wheels
-            if self._policy.rules.machines.are_all
-            else bool((release.clients | release.yanked_clients) & ~wheels & ~self._fits.uv)
-        )
-
     def _follow(self, project: Project) -> None:
         """Demand what the selected releases require."""
-        project.note_requirers(latest=self._policy.dependencies.latest, clients_of=self._masks)
+        project.note_requirers(latest=self._policy.dependencies.latest, masks=self.masks)
         for release, version in project.releases():
             for required in self._required(project, release, version):
                 self._demand(required.need, required.machines, required.requirer)
@@ -313,7 +222,7 @@ class Demands:
         """Yield what a release requires on the machines on which it is needed."""
         # Of a yanked release, too: where it is kept, somebody pins it.
         clients = release.clients | release.yanked_clients
-        machines = self._masks.machines(clients, everyone=self._environments.everyone) & project.machines
+        machines = self.masks.machines(clients, everyone=self._environments.everyone) & project.machines
         asked_anywhere = reduce(or_, project.extras.values(), 0)
         by = project.requirers.get(release)
         for requirements in project.stated(version):
@@ -322,12 +231,12 @@ class Demands:
                 for extra, asked in relevant_extras(need.marker, project.extras, asked_anywhere):
                     counts |= self._environments.counts(need.marker, extra=extra) & asked
                 if counts & machines:
-                    installers = clients & self._masks.installers(counts & machines)
+                    installers = clients & self.masks.installers(counts & machines)
                     requirer = Requirer(need.text, project.name, str(version), by)
                     yield Required(need, counts & machines, installers, requirer)
 
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
-        if machines and self._at(need.name).demand(need, machines, requirer):
+        if machines and self._demanded(need.name).demand(need, machines, requirer):
             self._dirty.add(need.name)
 
 

@@ -6,22 +6,19 @@ Python. So more counts than installs, and nothing that installs is missing.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from mirror_syncer.closure.markers import MAX_OPERAND_LENGTH, Comparison, evaluate
-from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.config.machines.platforms import Platform, System, parse_platform
 from mirror_syncer.config.machines.pythons import Implementation, Python, parse_python
 
 _MAX_ENTRIES = 16_384  # PyPI has some thousand different comparisons, a hostile index any number of them
 _LAST_PATCH = 99
-_USUAL_PATCH = 9  # of an environment that stands for a machine: above the bounds in most markers, as in "< '3.11.3'"
 # What sys.implementation.name is, and what platform.python_implementation() returns.
 _IMPLEMENTATIONS = {
     Implementation.CPYTHON: ("cpython", "CPython"),
@@ -47,21 +44,6 @@ _MACHINES = {
 # each system that has desktops and servers. Each further machine makes the proofs longer.
 _PROOF_PYTHONS = tuple(map(parse_python, ("3.11", "3.12", "3.13", "3.14")))
 _PROOF_PLATFORMS = tuple(map(parse_platform, ("linux-x86_64", "windows-x86_64", "macos-arm64")))
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A machine as a marker sees it."""
-
-    bit: int
-    name: str
-    """As in ``Python 3.11 on linux-x86_64``."""
-    python: Python | None
-    """None: any Python."""
-    platform: Platform | None
-    """None: any platform."""
-    markers: Mapping[str, str]
-    """The values for ``packaging.markers`` of one such machine; of CPython 3.14, and of Linux, where any will do."""
 
 
 class Environments:
@@ -97,16 +79,6 @@ class Environments:
             pythons=self._machines.pythons or _PROOF_PYTHONS,
             platforms=self._machines.platforms or _PROOF_PLATFORMS,
         )
-
-    def machine(self, bit: int) -> Environment:
-        """Return the machine of a bit."""
-        python, platform = self._pairs[bit]
-        of_one = _values(python or _PROOF_PYTHONS[-1], platform or _PROOF_PLATFORMS[0])
-        minor = of_one["python_version"][0]
-        versions = dict.fromkeys(("python_full_version", "implementation_version"), f"{minor}.{_USUAL_PATCH}")
-        unknown = dict.fromkeys(("platform_release", "platform_version"), "")
-        markers = {**{name: values[0] for name, values in of_one.items()}, **versions, **unknown}
-        return Environment(bit, compatibility(self._machines).names(1 << bit)[0], python, platform, markers)
 
     def counts(self, marker: Marker | None, *, extra: str | None = None) -> int:
         """

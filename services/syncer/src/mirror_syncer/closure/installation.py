@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.closure.demands import Demands, Source
+from mirror_syncer.closure.client_masks import bits
+from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import bits
 from mirror_syncer.closure.refutation import Refutation
+from mirror_syncer.closure.source import Source
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.locks import Pin
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.policy.roots import Root
-
-_SHOWN_MACHINES = 3  # in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +50,20 @@ async def prove_together(roots: Sequence[Root], policy: Policy, *, source: Sourc
     witnesses = Witnesses(Demands(policy, source=source, environments=environments, now=now), environments)
     installations = list[Installation]()
     for root in roots:
-        answers = {bit: await witnesses.assign(root, bit) for bit in bits(witnesses.environments.everyone)}
+        machines = list(bits(witnesses.environments.everyone))
+        answers = {witnesses.names(bit)[0]: await witnesses.assign(root, bit) for bit in machines}
         where: dict[Refutation, list[str]] = {}
-        for bit, answer in answers.items():
+        for machine, answer in answers.items():
             if isinstance(answer, Refutation):
-                where.setdefault(answer, []).append(_name(witnesses.environments, bit))
-        for bit, answer in answers.items():
-            machine = _name(witnesses.environments, bit)
+                where.setdefault(answer, []).append(machine)
+        for machine, answer in answers.items():
             if isinstance(answer, Refutation):
-                reason = answer.message(_listed(where[answer]))
+                reason = answer.message(listed(where[answer]))
                 installations.append(Installation(root.subject, machine, None, reason))
             else:
                 releases = {name: str(version) for name, version in sorted(answer.items())}
                 installations.append(Installation(root.subject, machine, releases))
     return installations
-
-
-def _listed(machines: Sequence[str]) -> str:
-    more = f" and {len(machines) - _SHOWN_MACHINES} more" if len(machines) > _SHOWN_MACHINES else ""
-    return f"{', '.join(machines[:_SHOWN_MACHINES])}{more}"
-
-
-def _name(environments: Environments, bit: int) -> str:
-    return environments.machine(bit.bit_length() - 1).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +91,7 @@ async def find_pins(
     witnesses = Witnesses(demands, environments)
     found = []
     for pin in pins:
-        project = await demands.look_at(pin.project)
+        project = await demands.get_project(pin.project)
         if project.error is not None or project.candidates is None:
             blocked = demands.policy_of(pin.project) is None
             why = f"{pin.project} is blocked in mirror.toml" if blocked else f"there is no project {pin.project}"
@@ -112,12 +103,11 @@ async def find_pins(
                 clients |= witnesses.clients(release)[0] | witnesses.clients(release)[1]
         reason = "" if clients else _why_none(pin, project.candidates, demands)
         found.append(PinnedRelease(pin, frozenset(witnesses.names(clients)), reason))
-    machines = [_name(witnesses.environments, bit) for bit in bits(witnesses.environments.everyone)]
-    return machines, found
+    return list(witnesses.names(witnesses.environments.everyone)), found
 
 
 def _why_none(pin: Pin, candidates: Candidates, demands: Demands) -> str:
     if pin.version is None:
         return f"no file of {pin.project} has one of its hashes"
-    everyone = demands.masks(demands.everyone) or 0b111
+    everyone = demands.masks.clients(demands.everyone) or 0b111
     return candidates.why_none(SpecifierSet(f"=={pin.version}"), everyone)[1]

@@ -11,11 +11,12 @@ from packaging.version import Version
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Candidate
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
 from mirror_syncer.errors import AbandonedError, MirrorError, VolumeError
+from mirror_syncer.model.need import Need
 
 _USUAL, _YANKED = 1, 2
 
@@ -49,7 +50,7 @@ class InstallableReleases:
         self._fitted: dict[NormalizedName, list[tuple[Release, Version, int, int]]] = {}
         self._lists: dict[NormalizedName, _Lists] = {}
 
-    def on(self, machine: int, project: Project) -> list[Candidate]:
+    def candidates(self, machine: int, project: Project) -> list[Candidate]:
         """Return the releases of a project on a machine; none if upstream has no such project."""
         lists, passed_over = self._lists.get(project.name), len(project.unusable) + len(project.unread)
         if lists is None or lists.selected is not project.selected or lists.passed_over != passed_over:
@@ -59,7 +60,7 @@ class InstallableReleases:
             found = lists.by_machine[machine] = self._list(machine, project, lists.by_fit)
         return found
 
-    def page(self, machine: int, project: Project) -> list[Version]:
+    def versions(self, machine: int, project: Project) -> list[Version]:
         """Return the versions with a file for a machine, those that a proof has to pass over included."""
         return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
 
@@ -106,8 +107,8 @@ class MachineReleases:
     What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched.
 
     Args:
-        asked: the clients that a missing release is missing for.
-        waits: runs what is fetched.
+        asked: the clients for which ``why_none`` says why there is no release.
+        waits: runs in the event loop what the solver needs to fetch.
     """
 
     def __init__(
@@ -131,11 +132,11 @@ class MachineReleases:
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
-        return self._installable.on(self._machine, self._project(name))
+        return self._installable.candidates(self._machine, self._project(name))
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
         """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
-        return self._installable.page(self._machine, self._project(name))
+        return self._installable.versions(self._machine, self._project(name))
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
@@ -148,7 +149,7 @@ class MachineReleases:
         if version not in project.requirements:
             release = _release(project, version)
             try:
-                self._waits.result_of(lambda: self._demands.read_release(project, release))
+                self._waits.result_of(lambda: self._demands.reader.read(project, release))
             except (AbandonedError, VolumeError):
                 raise
             except MirrorError as error:
@@ -158,10 +159,6 @@ class MachineReleases:
                 project.note_try([release])
                 raise UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
-
-    def extras(self, name: NormalizedName, version: Version) -> set[str]:
-        """Return the extras that a release offers."""
-        return {extra for one in self._project(name).requirements.get(version, ()) for extra in one.extras}
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine with an extra."""
@@ -202,7 +199,7 @@ class MachineReleases:
         project = self._demands.projects.get(name)
         if project is not None and (project.candidates is not None or project.error is not None):
             return project
-        return self._waits.result_of(lambda: self._demands.look_at(name))
+        return self._waits.result_of(lambda: self._demands.get_project(name))
 
 
 def _release(project: Project, version: Version) -> Release:

@@ -23,10 +23,8 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
 _WANTED = frozenset({"metadata-version", "dynamic", "provides-extra", "requires-dist", "requires-python"})
 _DEFAULT_BUILD_REQUIRES = ("setuptools>=40.8.0",)  # as in pip
-_FIRST_STATIC = (
-    2,
-    2,
-)  # PEP 643: from this Metadata-Version on, what is not marked as dynamic is the same in each wheel
+# PEP 643: from this Metadata-Version on, what is not marked as dynamic is the same in each wheel.
+_FIRST_STATIC = (2, 2)
 _NEXT_MAJOR = (3,)
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
 _OF_REQUIREMENTS = {"requires-dist", "provides-extra"}
@@ -60,11 +58,6 @@ def parse_sdist_metadata(pkg_info: bytes, pyproject: bytes | None) -> Requiremen
         stated = document["project"].get("requires-python")
         requires_python = stated.strip() or None if isinstance(stated, str) else requires_python
     return RequirementLines(requires_dist, extras, requires_python, is_dynamic, _build_requires(document))
-
-
-def parse_build_requirements(pyproject: bytes | None) -> tuple[str, ...]:
-    """Return ``[build-system] requires`` of a ``pyproject.toml`` (PEP 518), or pip's default where it is missing."""
-    return _build_requires(_parse_toml(pyproject))
 
 
 def _read(body: bytes) -> tuple[RequirementLines, bool]:
@@ -129,6 +122,7 @@ def _parse_toml(body: bytes | None) -> _Toml:
 
 
 def _build_requires(document: _Toml) -> tuple[str, ...]:
+    """Return ``[build-system] requires`` of a ``pyproject.toml`` (PEP 518), or pip's default where it is missing."""
     table = document.get("build-system")
     lines = _texts(table.get("requires")) if isinstance(table, dict) else None
     return _DEFAULT_BUILD_REQUIRES if lines is None else lines[: MAX_LINES + 1]

@@ -27,7 +27,11 @@ from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, 
 from mirror_syncer.work.transfer.metadata import promised_metadata
 
 UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
-"""Of a file that is not read: no wheel and no source distribution, a large or damaged one, or one that is upstream."""
+"""
+The lines of a file that is not read.
+
+It is neither a wheel nor a source distribution, or is too large or damaged, or upstream has it and is not asked.
+"""
 _MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
 
 
@@ -127,7 +131,10 @@ class MetadataSource:
         return read.lines
 
     async def _request(self, file: File) -> _Read:
+        if not _is_wheel(file) and file.size is not None and file.size > MAX_SDIST_BYTES:
+            return _Read(UNKNOWN, None)
         if self._index is None:
+            self._counts.not_made += 1
             return _Read(UNKNOWN, None)
         return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
 
@@ -188,8 +195,6 @@ class MetadataSource:
 
     async def _request_sdist(self, index: Index, file: File) -> _Read:
         unverified = next(iter(_unverified_keys(file)), None)
-        if file.size is not None and file.size > MAX_SDIST_BYTES:
-            return _Read(UNKNOWN, None)
         sink = MemorySink(MAX_SDIST_BYTES, what="it")
         async with self._slots, self._sdist_slots:
             try:

@@ -7,43 +7,18 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.closure.origin import ARROW, PUSHED_OUT
-from mirror_syncer.closure.releases import Need, is_pin
+from mirror_syncer.closure.client_masks import ClientMasks
+from mirror_syncer.closure.origin import PUSHED_OUT, Requirer
+from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.model.need import Need
 from mirror_syncer.model.page import File, names
 
 MAX_TRIES = 20
 """After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
-_SHOWN_STEPS = 6  # at each end of a long chain
-
-
-@dataclass(frozen=True, slots=True)
-class Requirer:
-    """Who requires something: a line of ``mirror.toml``, a group, or a release."""
-
-    text: str
-    """The line, or the requirement by which it is required itself."""
-    project: NormalizedName | None = None
-    """None: a line or a group."""
-    version: str = ""
-    by: "Requirer | None" = None
-    is_line: bool = False
-
-    @property
-    def chain(self) -> str:
-        """The way from a line to here, such as ``requests → urllib3<3,>=1.26``; of a long one both ends."""
-        steps, step = [self.text], self.by
-        while step is not None:
-            steps.append(step.text)
-            step = step.by
-        steps.reverse()
-        more = len(steps) - 2 * _SHOWN_STEPS
-        if more > 1:
-            steps[_SHOWN_STEPS:-_SHOWN_STEPS] = [f"{more:,} more"]
-        return ARROW.join(steps)
 
 
 @dataclass(slots=True)
@@ -56,13 +31,13 @@ class Demand:
     """The first one; a chain names no other."""
     is_witness: bool = False
 
-    def rule(self, latest: int, clients_of: "ClientMasks") -> VersionRule:
+    def rule(self, latest: int, masks: ClientMasks) -> VersionRule:
         """Return the rule by which it chooses releases."""
         return VersionRule(
             self.specifier,
             None if self.is_witness else latest,
             prereleases=True if self.specifier.prereleases else None,
-            clients=clients_of(self.machines),
+            clients=masks.clients(self.machines),
             takes_yanked=is_pin(self.specifier),
         )
 
@@ -89,7 +64,11 @@ class Project:
     demands: dict[str, Demand] = field(default_factory=dict)
     """By specifier; those of witnesses by ``==version``."""
     unusable: set[Version] = field(default_factory=set)
-    """Releases that installers pass over, because pip cannot read what they require; and see ``give_up``."""
+    """
+    Releases that installers pass over, because pip cannot read what they require.
+
+    After ``MAX_TRIES`` those that were not read count as unusable, too.
+    """
     tries: int = 0
     """How often all releases that were read at once turned out to be unusable."""
     selected: frozenset[Release] = frozenset()
@@ -102,7 +81,7 @@ class Project:
     unread: dict[Version, str] = field(default_factory=dict)
     """Releases whose metadata could not be had, and why."""
 
-    def name_by(self, line: Need, machines: int) -> None:
+    def add_line(self, line: Need, machines: int) -> None:
         """Note a line that names it: the line's own rules select releases, and its extras count."""
         self.named_by.append(line)
         self.machines |= machines
@@ -127,11 +106,11 @@ class Project:
         demand.is_witness |= is_witness
         return grows
 
-    def rules(self, *, latest: int, clients_of: "ClientMasks") -> tuple[VersionRule, ...]:
+    def rules(self, *, latest: int, masks: ClientMasks) -> tuple[VersionRule, ...]:
         """Return its demands as the judgement of its files applies them, in a fixed order."""
-        return tuple(demand.rule(latest, clients_of) for _, demand in sorted(self.demands.items()))
+        return tuple(demand.rule(latest, masks) for _, demand in sorted(self.demands.items()))
 
-    def note_requirers(self, *, latest: int, clients_of: "ClientMasks") -> None:
+    def note_requirers(self, *, latest: int, masks: ClientMasks) -> None:
         """Note for each selected release why it is here: a line, else the first demand that chooses it."""
         left = {release for release, _ in self.releases()}
         if self.candidates is None or not left:
@@ -145,7 +124,7 @@ class Project:
         for demand in self.demands.values():
             if not left:
                 return
-            for release in left & self.candidates.chosen(demand.rule(latest, clients_of), unusable=self.unusable):
+            for release in left & self.candidates.chosen(demand.rule(latest, masks), unusable=self.unusable):
                 self.requirers[release] = demand.requirer
                 left.discard(release)
 
@@ -198,41 +177,3 @@ class Project:
     def files(self, release: Release) -> Sequence[File]:
         """Return what is kept of a selected release."""
         return () if self.candidates is None else self.candidates.files(release)
-
-
-class ClientMasks:
-    """
-    The two ways to write down machines: a bit each, and three bits each, one for every client of ``Compatibility``.
-
-    Args:
-        count: of the machines; None where ``[machines]`` names none, so that a release is for all of them.
-    """
-
-    def __init__(self, count: int | None) -> None:
-        self._count = count
-
-    def __call__(self, machines: int) -> int | None:
-        """Return the clients on some machines; None: all."""
-        count = self._count
-        return None if count is None else machines | machines << count | machines << 2 * count
-
-    def installers(self, machines: int) -> int:
-        """Return pip and uv on some machines, without pip on first patch releases."""
-        count = self._count
-        if count is None:
-            return 0b11 if machines else 0
-        return machines | machines << count
-
-    def machines(self, clients: int, *, everyone: int) -> int:
-        """Return the machines of some clients."""
-        count = self._count
-        if count is None:
-            return everyone if clients else 0
-        return (clients | clients >> count | clients >> 2 * count) & everyone
-
-
-def bits(mask: int) -> Iterator[int]:
-    """Yield the machines of a set, the lowest first."""
-    while mask:
-        yield mask & -mask
-        mask &= mask - 1

@@ -1,45 +1,16 @@
-"""Releases that together satisfy some requirements on one machine, who requires each of them, and a check of that."""
+"""Releases that together satisfy some requirements on one machine, and a check of that without a solver."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.closure.releases import Candidate, Need, Releases, is_pin, is_required, requirement_text, sort_key
-
-
-@dataclass(frozen=True, slots=True)
-class Requirer:
-    """A requirement that counts, and whose it is."""
-
-    need: Need
-    project: NormalizedName | None = None
-    """None: it is one of the requirements to be proved."""
-    extra: str | None = None
-    """The extra of the project that brings it in."""
-
-
-class CaveatKind(StrEnum):
-    """What a proof does not show."""
-
-    NO_EXTRA = "no such extra"
-    """pip warns about it, and installs the release without."""
-    YANKED = "yanked"
-    """A release pins a yanked one, which pip takes and uv does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caveat:
-    """What a person should know about a requirement although the proof holds."""
-
-    kind: CaveatKind
-    requirer: Requirer
-    message: str
+from mirror_syncer.closure.releases import Candidate, Releases, is_pin, is_required, requirement_text, sort_key
+from mirror_syncer.model.need import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +19,8 @@ class Solution:
 
     assignment: Mapping[NormalizedName, Version]
     """The release of each project that is required, in the order of the names."""
-    requirers: Mapping[NormalizedName, Sequence[Requirer]]
-    """Whose requirements each project meets; that which is nearest to the first requirements comes first."""
-    additions: frozenset[NormalizedName]
-    """The projects whose release the mirror does not keep yet: the witness adds it."""
-    caveats: Sequence[Caveat]
+    needs: Mapping[NormalizedName, Sequence[Need]]
+    """What is required of each project."""
 
     @classmethod
     def read(cls, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> Self:
@@ -63,29 +31,7 @@ class Solution:
             assignment: it may have projects that nothing requires; these are left out.
         """
         walk = _Walk(assignment, roots, releases)
-        reached = {name: assignment[name] for name in sorted(walk.requirers) if name in assignment}
-        caveats = list(walk.caveats)
-        additions = set()
-        for name, version in reached.items():
-            candidate = _candidate(name, version, releases)
-            if candidate is None or not candidate.is_kept:
-                additions.add(name)
-            # uv takes a yanked release for a requirement of the user's own alone.
-            of_releases = [requirer for requirer in walk.requirers[name] if requirer.project is not None]
-            if candidate is not None and candidate.is_yanked:
-                message = f"uv does not install {name} {version}, which is yanked, for a requirement of a release"
-                caveats += [Caveat(CaveatKind.YANKED, requirer, message) for requirer in of_releases]
-        return cls(reached, walk.requirers, frozenset(additions), tuple(caveats))
-
-    def chain(self, project: NormalizedName) -> str:
-        """Return why a project is part of the proof, as in ``requests → urllib3<3,>=1.26``."""
-        parts: list[str] = []
-        current: NormalizedName | None = project
-        while current is not None:
-            requirer = self.requirers[current][0]
-            parts.append(requirement_text(requirer.need))
-            current = requirer.project
-        return " → ".join(reversed(parts))
+        return cls({name: assignment[name] for name in sorted(walk.needs.keys() & assignment.keys())}, walk.needs)
 
 
 def verify(assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> list[str]:
@@ -98,10 +44,10 @@ def verify(assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], 
     """
     walk = _Walk(assignment, roots, releases)
     faults = list(walk.unmet)
-    superfluous = sorted(assignment.keys() - walk.requirers.keys())
+    superfluous = sorted(assignment.keys() - walk.needs.keys())
     faults += [f"{name} {assignment[name]} is assigned, but nothing requires {name}" for name in superfluous]
-    for name in sorted(walk.requirers.keys() & assignment.keys()):
-        if not is_taken(name, assignment[name], (requirer.need for requirer in walk.requirers[name]), releases):
+    for name in sorted(walk.needs.keys() & assignment.keys()):
+        if not is_taken(name, assignment[name], walk.needs[name], releases):
             subject = f"{name} {assignment[name]}, a pre-release or yanked release,"
             faults.append(f"pip does not take {subject} for what its requirers say")
     return faults
@@ -135,55 +81,43 @@ class _Walk:
     """The requirements that count for an assignment, beginning with the first ones, each once."""
 
     def __init__(self, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> None:
-        self.requirers: dict[NormalizedName, list[Requirer]] = {}
+        self.needs: dict[NormalizedName, list[Need]] = {}
+        """By the project that they are on."""
         self.unmet: list[str] = []
-        self.caveats: list[Caveat] = []
         self._assignment = assignment
         self._releases = releases
-        self._queue: deque[tuple[NormalizedName, str | None, Requirer]] = deque()
+        self._queue: deque[tuple[NormalizedName, str | None]] = deque()
         self._seen: set[tuple[NormalizedName, str | None]] = set()
         for need in sorted(roots, key=sort_key):
             if releases.counts(need, None):
-                self._add(Requirer(need))
+                self._add(need, "the line")
         while self._queue:
-            for requirer in self._requirers_of(*self._queue.popleft()):
-                self._add(requirer)
+            self._follow(*self._queue.popleft())
 
-    def _add(self, requirer: Requirer) -> None:
-        need = requirer.need
-        self.requirers.setdefault(need.name, []).append(requirer)
+    def _add(self, need: Need, subject: str) -> None:
+        """Note a requirement; the subject is who states it, as in a sentence."""
+        self.needs.setdefault(need.name, []).append(need)
         version = self._assignment.get(need.name)
         if version is None:
-            self.unmet.append(
-                f"{self._subject(requirer)} {requirement_text(need)}: no release of {need.name} is assigned"
-            )
+            self.unmet.append(f"{subject} {requirement_text(need)}: no release of {need.name} is assigned")
             return
         if not need.specifier.contains(version, prereleases=True):
-            self.unmet.append(
-                f"{self._subject(requirer)} {requirement_text(need)}: {need.name} {version} does not satisfy it"
-            )
+            self.unmet.append(f"{subject} {requirement_text(need)}: {need.name} {version} does not satisfy it")
         for node in ((need.name, None), *((need.name, extra) for extra in sorted(need.extras))):
             if node not in self._seen:
                 self._seen.add(node)
-                self._queue.append((*node, requirer))
+                self._queue.append(node)
 
-    def _requirers_of(self, project: NormalizedName, extra: str | None, by: Requirer) -> Iterator[Requirer]:
+    def _follow(self, project: NormalizedName, extra: str | None) -> None:
+        """Note what the release of a project requires, by itself or with an extra."""
         version = self._assignment[project]
         if _candidate(project, version, self._releases) is None:
             if extra is None:
                 self.unmet.append(f"{project} {version} is not a release that the machine may install")
             return
-        if extra is not None and extra not in self._releases.extras(project, version):
-            message = f"{project} {version} has no extra {extra!r}: pip warns, and installs it without"
-            self.caveats.append(Caveat(CaveatKind.NO_EXTRA, by, message))
         for need in sorted(self._releases.needs(project, version), key=sort_key):
             if is_required(need, extra, self._releases):
-                yield Requirer(need, project, extra)
-
-    def _subject(self, requirer: Requirer) -> str:
-        if requirer.project is None:
-            return "the line"
-        return f"{requirer.project} {self._assignment[requirer.project]} requires"
+                self._add(need, f"{project} {version} requires")
 
 
 def _candidate(project: NormalizedName, version: Version, releases: Releases) -> Candidate | None:

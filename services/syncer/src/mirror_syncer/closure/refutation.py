@@ -14,7 +14,7 @@ _MAX_CHARACTERS = 100  # of a requirement
 
 
 @dataclass(frozen=True, slots=True)
-class Required:
+class Requires:
     """Releases with the same requirement, or a line: one of the facts of a refutation."""
 
     project: NormalizedName | None
@@ -67,7 +67,7 @@ class LeftOut:
         return f"pip takes the pre-release {subject} only where a requirement names one"
 
 
-Fact = Required | NoRelease | LeftOut
+Fact = Requires | NoRelease | LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,6 @@ class Refutation:
     """A sentence each; together they exclude any solution."""
     is_proved: bool = True
     """False: the solver gave up, so that nobody knows."""
-    missing: tuple[NoRelease, ...] = ()
-    """The requirements in it that no candidate satisfies."""
 
     def message(self, machine: str) -> str:
         """Return one line for an operator; the machine is named as in "Python 3.11 on linux-x86_64"."""
@@ -96,8 +94,8 @@ class Refutation:
 
 def refute(facts: Sequence[Fact]) -> Refutation:
     """Put the facts of a refutation in an order that a person can follow: from the lines to what has no release."""
-    required = _ordered([fact for fact in dict.fromkeys(facts) if isinstance(fact, Required)])
-    missing = tuple(dict.fromkeys(fact for fact in facts if isinstance(fact, NoRelease)))
+    required = _ordered([fact for fact in dict.fromkeys(facts) if isinstance(fact, Requires)])
+    missing = [fact for fact in dict.fromkeys(facts) if isinstance(fact, NoRelease)]
     left_out = [fact for fact in facts if isinstance(fact, LeftOut)]
     lines = tuple(dict.fromkeys(text for fact in required if fact.project is None for text in fact.texts))
     sentences = [
@@ -106,15 +104,15 @@ def refute(facts: Sequence[Fact]) -> Refutation:
         *(fact.sentence for fact in left_out),
         *_exclusions(required, {fact.project for fact in missing}),
     ]
-    return Refutation(lines, tuple(dict.fromkeys(sentences)), missing=missing)
+    return Refutation(lines, tuple(dict.fromkeys(sentences)))
 
 
-def _ordered(facts: Sequence[Required]) -> list[Required]:
+def _ordered(facts: Sequence[Requires]) -> list[Requires]:
     """Return facts so that what requires a project comes before what that project requires."""
     by_text = sorted(facts, key=lambda fact: fact.texts)
     newest_first = sorted(by_text, key=lambda fact: fact.versions, reverse=True)
     remaining = sorted(newest_first, key=lambda fact: (fact.project or "", fact.extra or "", fact.target))
-    ordered: list[Required] = []
+    ordered: list[Requires] = []
     reached: set[NormalizedName | None] = {None}
     while remaining:
         next_facts = [fact for fact in remaining if fact.project in reached] or remaining
@@ -124,7 +122,7 @@ def _ordered(facts: Sequence[Required]) -> list[Required]:
     return ordered
 
 
-def _exclusions(facts: Sequence[Required], explained: set[NormalizedName]) -> Iterator[str]:
+def _exclusions(facts: Sequence[Requires], explained: set[NormalizedName]) -> Iterator[str]:
     """Yield which requirements on one project exclude each other."""
     count = 0
     for one, other in combinations(facts, 2):

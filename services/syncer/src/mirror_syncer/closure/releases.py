@@ -1,27 +1,13 @@
 """What a proof asks about the releases that one machine may install: the border between a closure and its solver."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-
-class Need(Protocol):
-    """A requirement of a release, a line, or a group."""
-
-    @property
-    def name(self) -> NormalizedName: ...  # noqa: D102 - the fields of a requirement
-    @property
-    def extras(self) -> frozenset[str]: ...  # noqa: D102
-    @property
-    def specifier(self) -> SpecifierSet: ...  # noqa: D102
-    @property
-    def marker(self) -> Marker | None: ...  # noqa: D102
-    @property
-    def text(self) -> str: ...  # noqa: D102
+from mirror_syncer.model.need import Need
 
 
 class Candidate(NamedTuple):
@@ -61,10 +47,6 @@ class Releases(Protocol):
         """Return the requirements of a release, those of all its extras included."""
         ...
 
-    def extras(self, project: NormalizedName, version: Version) -> Collection[str]:
-        """Return the extras that a release offers, normalized."""
-        ...
-
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine, with one of its release's extras or without any."""
         ...
@@ -77,7 +59,7 @@ def requirement_text(need: Need) -> str:
 
 
 def sort_key(need: Need) -> tuple[str, str, str]:
-    """Return the key that puts requirements in an order of their own, whatever the order of the metadata."""
+    """Return a key by which requirements are sorted, so that the order in the metadata does not matter."""
     return need.name, requirement_text(need), need.text
 
 

@@ -5,8 +5,6 @@ from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mirror_syncer.errors import UnreachableError
-
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 MAX_REQUESTS = 16  # at once: more would take the connections from downloads
@@ -23,25 +21,7 @@ class RequestCounts:
     """Requests for ``.metadata``, for parts of wheels, and for source distributions."""
     metadata_bytes: int = 0
     not_made: int = 0
-    """Requests that were wanted while upstream was not to be asked."""
-
-
-class OfflineSlots(asyncio.Semaphore):
-    """Slots of a closure that must not request anything."""
-
-    def __init__(self, counts: RequestCounts) -> None:
-        super().__init__()
-        self._counts = counts
-
-    async def __aenter__(self) -> None:
-        """
-        Count a request that is not made.
-
-        Raises:
-            UnreachableError: always.
-        """
-        self._counts.not_made += 1
-        raise UnreachableError("upstream is not asked")
+    """What would have been requested if there were an upstream to ask."""
 
 
 class SharedCalls(Generic[K, V]):

@@ -13,9 +13,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.closure.refutation import Fact, LeftOut, NoRelease, Required
-from mirror_syncer.closure.releases import Need, Releases, is_required, requirement_text, sort_key
+from mirror_syncer.closure.refutation import Fact, LeftOut, NoRelease, Requires
+from mirror_syncer.closure.releases import Releases, is_required, requirement_text, sort_key
 from mirror_syncer.closure.version_sets import ProjectVersions, VersionMemory, VersionSet
+from mirror_syncer.model.need import Need
 
 _MAX_UNSATISFIED = 64  # specifiers of a project with a bit each; a hostile release has any number, and they share one
 
@@ -122,7 +123,7 @@ class RequirementGraph:
     def line_facts(self, need: Need) -> Iterator[Fact]:
         """Yield the facts that a line states."""
         _, bits = next(self.targets(need))
-        yield Required(None, None, (), (requirement_text(need),), need.name, bits)
+        yield Requires(None, None, (), (requirement_text(need),), need.name, bits)
         yield from self._unsatisfied_facts(need.name, bits)
 
     def release_facts(self, node: str, releases: int, target: str) -> Iterator[Fact]:
@@ -137,7 +138,7 @@ class RequirementGraph:
         for texts, places in versions.items():
             bits = self._edges[node, places[0]][target].bits
             named = tuple(sorted((self.version(node, place) for place in places), reverse=True))
-            yield Required(name, extra, named, texts, target_name, bits)
+            yield Requires(name, extra, named, texts, target_name, bits)
             yield from self._unsatisfied_facts(target_name, bits)
 
     def candidate_facts(self, node: str, releases: int, admission: Admission) -> Iterator[Fact]:

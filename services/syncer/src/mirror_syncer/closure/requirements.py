@@ -12,12 +12,12 @@ from functools import lru_cache
 
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_contract.names import MAX_NAME_LENGTH
 from mirror_syncer.closure.markers import needs_an_extra, operators, why_pip_fails
 from mirror_syncer.closure.metadata import MAX_LINES
+from mirror_syncer.model.need import Need
 from mirror_syncer.model.requirement_lines import RequirementLines
 
 _MAX_LENGTH = 10_000  # characters; the longest lines on PyPI have some hundred
@@ -74,20 +74,6 @@ class Problem:
     kind: ProblemKind
     marker: Marker | None = None
     """Where the line counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A requirement of a release: another project, or an extra of its own."""
-
-    name: NormalizedName
-    extras: frozenset[NormalizedName]
-    specifier: SpecifierSet
-    marker: Marker | None
-    text: str
-    """As the metadata states it, shortened."""
-    problem: str | None = None
-    """A sentence where the line had to be mended, or pip fails on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +183,12 @@ def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | 
         return None, Problem(shown(line), message, ProblemKind.BY_URL, requirement.marker)
     if "===" in operators(requirement.marker):
         message = "uv cannot read this requirement and ignores the release: its marker compares by ==="
-        return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
+        return _need(requirement, line), _unreadable(line, message, requirement.marker)
     cause = why_pip_fails(requirement.marker)
     if cause is None:
         return _need(requirement, line), None
     message = f"pip cannot evaluate this requirement and fails: {cause}; it counts as required"
-    return _need(requirement, line, message), Problem(shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
+    return _need(requirement, line), Problem(shown(line), message, ProblemKind.PIP_FAILS, requirement.marker)
 
 
 def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | None]:
@@ -212,7 +198,7 @@ def _read_without_marker(line: str, why: str) -> tuple[Need | None, Problem | No
         need, problem = _read_short(before)
         if need:
             message = f"its marker is not read, since it is {why}; so it counts as required"
-            return replace(need, text=shown(line), problem=message), _unreadable(line, message)
+            return replace(need, text=shown(line)), _unreadable(line, message)
         if problem and problem.kind is ProblemKind.BY_URL:
             return None, replace(problem, line=shown(line))
     return None, _unreadable(line, f"it is not read, since it is {why}")
@@ -231,7 +217,7 @@ def _mend(line: str) -> tuple[Need | None, Problem]:
             continue
         if requirement.url is None and len(canonicalize_name(requirement.name)) <= MAX_NAME_LENGTH:
             message = f"{refused}; followed as {shown(f'{requirement.name} {requirement.specifier}')}"
-            return _need(requirement, line, message), _unreadable(line, message, requirement.marker)
+            return _need(requirement, line), _unreadable(line, message, requirement.marker)
     return None, _unreadable(line, f"{refused}; it is not followed")
 
 
@@ -239,10 +225,10 @@ def _unreadable(line: str, message: str, marker: Marker | None = None) -> Proble
     return Problem(shown(line), message, ProblemKind.UNREADABLE, marker)
 
 
-def _need(requirement: Requirement, line: str, problem: str | None = None) -> Need:
+def _need(requirement: Requirement, line: str) -> Need:
     extras = frozenset(map(canonicalize_name, requirement.extras))
     name = canonicalize_name(requirement.name)
-    return Need(name, extras, requirement.specifier, requirement.marker, shown(line), problem)
+    return Need(name, extras, requirement.specifier, requirement.marker, shown(line))
 
 
 def shown(line: str) -> str:

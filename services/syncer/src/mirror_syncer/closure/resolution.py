@@ -10,11 +10,12 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import UnmetReason
-from mirror_syncer.closure.demands import Demands, Source
+from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import circles, waves
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.unmet import Releases, UnmetRequirements, withheld
+from mirror_syncer.closure.source import Source
+from mirror_syncer.closure.unmet import UnmetRequirements, VersionsOf, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
@@ -34,11 +35,11 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
     """
     Return the closure of a policy's lines and groups.
 
-    Nothing is stored but what ``source`` stores. Cancelled, it leaves that.
+    It stores nothing itself. What ``source`` has stored stays if the resolution is cancelled.
 
     Args:
         now: seconds since the epoch.
-        lacking: projects with files that could not be downloaded: a release that is not here meets nothing.
+        lacking: projects with files that could not be downloaded; their releases without all files meet nothing.
     """
     started = time.monotonic()
     closure, _ = await resolve_with_demands(policy, source=source, now=now, lacking=lacking)
@@ -64,9 +65,11 @@ async def resolve_with_demands(
         if not await witnesses.prove(policy.roots):
             break
         await demands.follow()
-    missing = {name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None}
+    not_on_disk = {
+        name: project.not_on_disk() for name in lacking if (project := demands.projects.get(name)) is not None
+    }
     withhold = policy.dependencies.withhold_unmet
-    unmet, unpublished = _find_unmet(demands, environments, missing=missing, withhold=withhold)
+    unmet, unpublished = _find_unmet(demands, environments, not_on_disk=not_on_disk, withhold=withhold)
     requirers = _requirers(demands)
     graph = _graph(demands, requirers)
     closure = Closure(
@@ -85,11 +88,11 @@ async def resolve_with_demands(
 
 
 def _find_unmet(
-    demands: Demands, environments: Environments, *, missing: Releases, withhold: bool
-) -> tuple[list[Unmet], Releases]:
+    demands: Demands, environments: Environments, *, not_on_disk: VersionsOf, withhold: bool
+) -> tuple[list[Unmet], VersionsOf]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
     unpublished: dict[NormalizedName, frozenset[Version]] = {}
-    finder = UnmetRequirements(demands, environments, withheld=unpublished, missing=missing)
+    finder = UnmetRequirements(demands, environments, withheld=unpublished, not_on_disk=not_on_disk)
     causes: dict[tuple[NormalizedName, str, str], list[Unmet]] = {}
     found = finder.find()
     while True:
@@ -113,12 +116,12 @@ def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
     return [(name, project) for name, project in sorted(demands.projects.items()) if project.candidates is not None]
 
 
-def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: Releases) -> ProjectClosure:
+def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: VersionsOf) -> ProjectClosure:
     versions = {version for _, version in project.releases()}
     resolved = versions - project.unread.keys() - unpublished.get(project.name, frozenset())
     files = {file.filename: file.size or 0 for release, _ in project.releases() for file in project.files(release)}
     return ProjectClosure(
-        project.rules(latest=policy.dependencies.latest, clients_of=demands.masks),
+        project.rules(latest=policy.dependencies.latest, masks=demands.masks),
         resolved=frozenset(map(str, resolved)),
         unusable=frozenset(map(str, project.unusable)),
         chains={

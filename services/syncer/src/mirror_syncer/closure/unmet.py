@@ -9,9 +9,10 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import MAX_TRIES, Project, bits
+from mirror_syncer.closure.project import MAX_TRIES, Project
 from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import ProblemKind, shown
 from mirror_syncer.config.policy.closure import Unmet
@@ -23,7 +24,8 @@ _REASONS = {
     ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
 }
 _MAX_TOLD = 100  # of a release; a hostile one has thousands, each of which is stored for each machine
-Releases = Mapping[NormalizedName, frozenset[Version]]
+VersionsOf = Mapping[NormalizedName, frozenset[Version]]
+"""Releases by project."""
 
 
 class UnmetRequirements:
@@ -32,14 +34,16 @@ class UnmetRequirements:
 
     Args:
         withheld: releases that are not published, so they meet nothing; it may grow, see ``find_on``.
-        missing: releases with files that could not be downloaded, so they meet nothing either.
+        not_on_disk: releases with files that could not be downloaded, so they meet nothing either.
     """
 
-    def __init__(self, demands: Demands, environments: Environments, *, withheld: Releases, missing: Releases) -> None:
+    def __init__(
+        self, demands: Demands, environments: Environments, *, withheld: VersionsOf, not_on_disk: VersionsOf
+    ) -> None:
         self._demands = demands
         self._environments = environments
         self._withheld = withheld
-        self._missing = missing
+        self._not_on_disk = not_on_disk
         self._meeting: dict[NormalizedName, dict[str, int]] = {}
         self._on: dict[NormalizedName, list[Required]] = {}
 
@@ -52,7 +56,7 @@ class UnmetRequirements:
         yield from self._find(self._demands.required())
         for _, project in sorted(self._demands.projects.items()):
             yield from self._unknown(project)
-        for project, version, error in self._demands.failed():
+        for project, version, error in self._demands.failures():
             yield Unmet(project.name, version, "", (), UnmetReason.FAILED, error)
 
     def find_on(self, projects: Iterable[NormalizedName]) -> Iterator[Unmet]:
@@ -100,7 +104,7 @@ class UnmetRequirements:
         for release, version in project.releases():
             if version in project.unusable or version in self._withheld.get(project.name, ()):
                 continue
-            if version in self._missing.get(project.name, ()):
+            if version in self._not_on_disk.get(project.name, ()):
                 continue
             if specifier.contains(version, prereleases=True):
                 found |= release.clients | (release.yanked_clients if is_pin(specifier) else 0)
@@ -147,7 +151,7 @@ class UnmetRequirements:
     def _why_not_here(self, name: NormalizedName, specifier: SpecifierSet) -> tuple[UnmetReason, str] | None:
         """Return why a selected release is not published, if one would meet a requirement."""
         for versions, reason, sentence in (
-            (self._missing.get(name), UnmetReason.FAILED, "could not be downloaded"),
+            (self._not_on_disk.get(name), UnmetReason.FAILED, "could not be downloaded"),
             (self._withheld.get(name), UnmetReason.NO_RELEASE, "is withheld, since what it requires is not met"),
         ):
             matching = [version for version in versions or () if specifier.contains(version, prereleases=True)]

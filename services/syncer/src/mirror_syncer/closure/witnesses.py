@@ -8,31 +8,33 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
+from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
-from mirror_syncer.closure.origin import WITNESS
+from mirror_syncer.closure.origin import WITNESS, Requirer
 from mirror_syncer.closure.patience import Patience
-from mirror_syncer.closure.project import Project, Requirer, bits
+from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
-from mirror_syncer.closure.releases import Need, is_pin
+from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
+from mirror_syncer.model.need import Need
 
-_SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
 Assignment = dict[NormalizedName, Version]
 
 
 class Witnesses:
     """
-    Proves subjects on machines.
+    Proves lines and groups, each by itself and machine by machine.
 
     Args:
         demands: followed; a proof looks further where it must.
@@ -104,13 +106,12 @@ class Witnesses:
 
     def _refuted(self, root: Root, refutation: Refutation, machines: int) -> Unmet:
         names = self._fits.names(machines)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        message = refutation.message(f"{', '.join(names[:_SHOWN])}{more}")
+        message = refutation.message(listed(names))
         name = min(one.name for one in root.requirements)
         return Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, message)
 
     def _releases(self, machine: int) -> MachineReleases:
-        asked = machine if self.is_own else self.demands.masks(self.everywhere) or _BOTH_INSTALLERS
+        asked = machine if self.is_own else self.demands.masks.clients(self.everywhere) or _BOTH_INSTALLERS
         return MachineReleases(
             self.demands, self.environments, self._installable, machine, asked=asked, waits=self._waits
         )
@@ -168,7 +169,7 @@ class Witnesses:
         for project_name, version in assignment.items():
             project = self.demands.projects.get(project_name)
             if project is None or not _keeps(project, version):
-                self.demands.keep(project_name, version, machine if self.is_own else self.everywhere, witness)
+                self.demands.demand_release(project_name, version, machine if self.is_own else self.everywhere, witness)
                 grown = True
         texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
         self.proofs.append(Proof(root.subject, name, texts))

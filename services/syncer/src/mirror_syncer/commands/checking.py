@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.config import Policy, PolicyError, PolicySource, choose_file, judge_policy, read_file
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import StoredPages, UnhashedFiles
+from mirror_syncer.work.transfer import StoredPages
 
 
 def read_candidate(settings: Settings, file: Path | None) -> Policy:
@@ -62,8 +62,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         pages = StoredPages(
             view, kept=catalog.kept_pages.get, without_hash=settings.without_hash, upstream=settings.upstream
         )
-        unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
-        stored = partial(ClosureSource.stored, catalog=catalog, view=view, unhashed=unhashed)
+        stored = partial(ClosureSource.without_storing, settings, catalog=catalog, view=view)
         return check_policy(content, PolicyInForce(source, catalog, pages if view.present else None, stored))
     finally:
         catalog.close()

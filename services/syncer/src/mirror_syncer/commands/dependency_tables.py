@@ -9,11 +9,11 @@ from rich.text import Text
 from mirror_contract import UnmetReason
 from mirror_contract.text import printable
 from mirror_syncer.commands.plan_dependencies import PlannedDependencies, PlannedRelease, PlannedRequirement
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.policy.closure import Unmet
 from mirror_syncer.runs.sync.unmet_report import describe
 
 _MAX_LISTED = 20
-_MAX_MACHINES = 3
 _FROM_LAST = "the dependencies are those of the last sync: what is stored here does not suffice for other ones"
 
 
@@ -62,11 +62,7 @@ def _met(requirement: PlannedRequirement) -> str:
         met = f"not met: {'; '.join(requirement.missing) or 'no release is kept'}"
     else:
         met = ", ".join(requirement.met_by) + (" (here)" if requirement.here else " (comes with the sync)")
-    machines = requirement.machines
-    if not machines:
-        return met
-    more = f" and {len(machines) - _MAX_MACHINES} more" if len(machines) > _MAX_MACHINES else ""
-    return f"{met}; only on {', '.join(machines[:_MAX_MACHINES])}{more}"
+    return f"{met}; only on {listed(requirement.machines)}" if requirement.machines else met
 
 
 def _sentence(unmet: Unmet) -> str:

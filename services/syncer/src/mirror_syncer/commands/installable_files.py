@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.closure.demands import Source
+from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy, decide
 from mirror_syncer.errors import MirrorError, UpstreamError
 from mirror_syncer.model.names import Sha256

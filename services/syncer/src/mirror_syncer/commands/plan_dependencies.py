@@ -12,22 +12,20 @@ from packaging.utils import NormalizedName
 from mirror_contract import UnmetReason
 from mirror_contract.distributions import read_version
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.origin import Origin, origin_of
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.resolution import resolve_with_demands
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError
-from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream import Index
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import UnhashedFiles
 
 
 @dataclass(slots=True)
@@ -259,15 +257,12 @@ async def plan_dependencies(
     Raises:
         MirrorError: a proof needs something that upstream did not deliver.
     """
-    bounds = await asyncio.to_thread(catalog.serial_bounds, everything=False)
-    source = ClosureSource(
+    source = await asyncio.to_thread(
+        ClosureSource.without_storing,
+        settings,
         catalog=catalog,
         view=view,
         index=index,
-        unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
-        bounds=bounds,
-        priority=Priority.NAMED,
-        stores=False,
         refreshed=() if index is None else refreshed,
     )
     try:

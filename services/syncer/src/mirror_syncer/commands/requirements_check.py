@@ -13,10 +13,10 @@ from rich.text import Text
 
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.demands import Source
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.installation import Installation, PinnedRelease, find_pins, prove_together
 from mirror_syncer.closure.mirror_source import MirrorSource
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.source import Source
 from mirror_syncer.commands.estimate import open_index
 from mirror_syncer.commands.import_choices import CheckAgainst
 from mirror_syncer.commands.importing.required_file import RequiredFile
@@ -25,9 +25,7 @@ from mirror_syncer.config import Policy, Rules, Scope
 from mirror_syncer.config.locks import merge_pins
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeMissingError
-from mirror_syncer.model.priority import Priority
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import UnhashedFiles
 
 _MAX_LISTED = 20
 _SHOWN_RELEASES = 3
@@ -180,17 +178,9 @@ async def _open_source(settings: Settings, *, catalog: Catalog, against: CheckAg
             raise VolumeMissingError(f"{view.base} has no marker, so nothing is mirrored yet; is the disk mounted?")
         yield MirrorSource(catalog=catalog, view=view)
         return
-    bounds = await asyncio.to_thread(catalog.serial_bounds, everything=False)
-    async with (
-        open_index(settings) as index,
-        ClosureSource(
-            catalog=catalog,
-            view=view,
-            index=index,
-            unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
-            bounds=bounds,
-            priority=Priority.NAMED,
-            stores=False,
-        ) as source,
-    ):
-        yield source
+    async with open_index(settings) as index:
+        source = await asyncio.to_thread(
+            ClosureSource.without_storing, settings, catalog=catalog, view=view, index=index
+        )
+        async with source:
+            yield source

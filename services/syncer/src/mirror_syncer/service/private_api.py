@@ -25,7 +25,7 @@ from mirror_contract import (
     UnmetReason,
 )
 from mirror_contract.run import MAX_REPORTED_ERRORS
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
@@ -48,7 +48,6 @@ from mirror_syncer.service.release_api import ReleaseApi
 from mirror_syncer.service.releases import Releases
 from mirror_syncer.service.responses import json_response, page_response
 from mirror_syncer.service.status import StatusReader
-from mirror_syncer.work.transfer import UnhashedFiles
 
 MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
@@ -244,9 +243,7 @@ class PrivateApi:
         content = candidate.text.encode(errors="surrogatepass")
         if self._checking.locked():
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Another policy is being checked.", retry_after=5)
-        settings, view = mirror.settings, mirror.volume
-        unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
-        stored = partial(ClosureSource.stored, catalog=mirror.catalog, view=view, unhashed=unhashed)
+        stored = partial(ClosureSource.without_storing, mirror.settings, catalog=mirror.catalog, view=mirror.volume)
         in_force = PolicyInForce(mirror.policy, mirror.catalog, self._status_reader.pages, stored)
         async with self._checking:
             return json_response(await asyncio.to_thread(check_policy, content, in_force, seconds=_CHECK_SECONDS))

@@ -12,9 +12,10 @@ from mirror_contract import KeptRelease, ProjectDependencies, Requirement, Requi
 from mirror_contract.distributions import parse_version
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import lines_keys
-from mirror_syncer.closure.requirements import Need, Requirements, read_build_requirements, read_requirements
+from mirror_syncer.closure.requirements import Requirements, read_build_requirements, read_requirements
 from mirror_syncer.config.judgement.release import read_releases
 from mirror_syncer.config.policy.closure import Unmet
+from mirror_syncer.model.need import Need
 from mirror_syncer.model.page import File
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.service.closure_facts import ClosureFacts
@@ -117,8 +118,9 @@ def _collect(facts: ClosureFacts, name: NormalizedName, lines: ReleaseLines) -> 
 
     for version, of_release in lines.items():
         for requirements in _read(facts, name, of_release):
+            messages = {problem.line: problem.message for problem in requirements.problems}
             for need in requirements.needs:
-                note(version, need.text, need, need.problem)
+                note(version, need.text, need, messages.get(need.text))
             for problem in requirements.problems:
                 note(version, problem.line, None, problem.message)
     return found

@@ -7,7 +7,7 @@ import yaml
 
 from mirror_contract.text import printable
 from mirror_syncer.commands.importing.file_kind import ACCEPTED
-from mirror_syncer.commands.importing.findings import Findings, Origin
+from mirror_syncer.commands.importing.findings import FileLine, Findings
 from mirror_syncer.commands.importing.input_file import InputFile
 from mirror_syncer.commands.importing.requirements_file import RequirementsReader
 from mirror_syncer.config.locks.requirement_lines import parse_requirement_line
@@ -99,5 +99,5 @@ def _conda_package(node: yaml.ScalarNode, file: InputFile, findings: Findings) -
         findings.leave_out(sentence, _origin(node, file))
 
 
-def _origin(node: yaml.Node, file: InputFile) -> Origin:
-    return Origin(file.name, node.start_mark.line + 1)
+def _origin(node: yaml.Node, file: InputFile) -> FileLine:
+    return FileLine(file.name, node.start_mark.line + 1)

@@ -21,8 +21,8 @@ Identity = tuple[str, SpecifierSet, frozenset[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where something stands in an imported file."""
+class FileLine:
+    """A line of an imported file, or the file as a whole."""
 
     file: str
     line: int | None = None
@@ -38,7 +38,7 @@ class Wanted:
     requirement: Requirement
     text: str
     """As it is written, in one line."""
-    origin: Origin
+    origin: FileLine
     hashes: frozenset[Sha256] = frozenset()
     """Of the files that may be installed; none: any of them."""
 
@@ -47,7 +47,7 @@ class Wanted:
 class LeftOut:
     """Something that an import cannot take, and what to do about it."""
 
-    origin: Origin
+    origin: FileLine
     sentence: str
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class Findings:
         more = [f"{self._unlisted:,} more like these"] if self._unlisted else []
         return [*map(str, self._left_out), *more]
 
-    def want(self, text: str, origin: Origin, *, hashes: frozenset[Sha256] = frozenset()) -> None:
+    def want(self, text: str, origin: FileLine, *, hashes: frozenset[Sha256] = frozenset()) -> None:
         """
         Add a requirement; leave out one by URL, or a text that is none.
 
@@ -111,7 +111,7 @@ class Findings:
             message = f"has more than {MAX_WANTED:,} requirements; lock them, and import the lock"
             raise ConfigurationError(origin.file, [message])
 
-    def leave_out(self, sentence: str, origin: Origin, *, is_option: bool = False) -> None:
+    def leave_out(self, sentence: str, origin: FileLine, *, is_option: bool = False) -> None:
         """Add what cannot be taken; the sentence says why and what to do."""
         self.is_incomplete |= not is_option
         if len(self._left_out) < _MAX_LISTED:

@@ -5,7 +5,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from mirror_syncer.commands.importing.findings import Findings, Origin
+from mirror_syncer.commands.importing.findings import FileLine, Findings
 from mirror_syncer.commands.importing.poetry_constraint import join_markers, python_marker, requirements_of
 from mirror_syncer.commands.importing.toml_input import Table, TomlInput
 
@@ -55,7 +55,7 @@ class PoetryTables:
         for group in self._toml.table(*_TABLE, "group"):
             yield (*_TABLE, "group", group, "dependencies")
 
-    def _entry(self, name: str, entry: Any, origin: Origin, *, enriches: bool) -> None:  # noqa: ANN401 - any value of TOML
+    def _entry(self, name: str, entry: Any, origin: FileLine, *, enriches: bool) -> None:  # noqa: ANN401 - any value of TOML
         if place := _place_of(entry):
             if not enriches:  # else its line in [project] tells it
                 sentence = f"{name} comes from {place}, and the mirror takes files from its upstream alone"

@@ -15,9 +15,10 @@ from mirror_syncer.commands.importing.lock_copy import read_lock_file
 from mirror_syncer.commands.importing.pyproject import BUILD, PyprojectReader
 from mirror_syncer.commands.importing.requirements_file import RequirementsReader
 from mirror_syncer.config.locks import Pin, merge_pins
-from mirror_syncer.config.policy.roots import Root, RootRequirement
+from mirror_syncer.config.policy.roots import Root
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.names import Sha256
+from mirror_syncer.model.need import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,9 @@ def _with_included(part: str, includes: Mapping[str, list[str]]) -> Iterable[str
     return found
 
 
-def _requirement(wanted: Wanted) -> RootRequirement:
+def _requirement(wanted: Wanted) -> Need:
     requirement = wanted.requirement
-    return RootRequirement(
+    return Need(
         canonicalize_name(requirement.name),
         frozenset(map(canonicalize_name, requirement.extras)),
         SpecifierSet(str(requirement.specifier)),

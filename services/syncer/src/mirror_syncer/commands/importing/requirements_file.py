@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_contract.text import printable
 from mirror_syncer.commands.importing.file_kind import ACCEPTED
-from mirror_syncer.commands.importing.findings import FROM_A_URL, Findings, Origin
+from mirror_syncer.commands.importing.findings import FROM_A_URL, FileLine, Findings
 from mirror_syncer.commands.importing.input_file import InputFile, read_included, unusable
 from mirror_syncer.config.locks.problem import LockError
 from mirror_syncer.config.locks.requirement_lines import LineKind, RequirementLine, read_requirement_lines
@@ -73,11 +73,11 @@ class RequirementsReader:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._lines: list[tuple[str, Origin, frozenset[Sha256]]] = []
+        self._lines: list[tuple[str, FileLine, frozenset[Sha256]]] = []
         self._constraints: dict[NormalizedName, list[Requirement]] = defaultdict(list)
         self._seen: set[tuple[Path, bool]] = set()
         self._requirements = self._unknown = 0
-        self._first_unknown: Origin | None = None
+        self._first_unknown: FileLine | None = None
 
     def read(self, file: InputFile) -> None:
         """
@@ -112,7 +112,7 @@ class RequirementsReader:
                 raise unusable(error) from error
 
     def _read_line(self, line: RequirementLine, file: InputFile, *, constrains: bool) -> list[tuple[InputFile, bool]]:
-        origin = Origin(file.name, line.number)
+        origin = FileLine(file.name, line.number)
         match line.kind:
             case LineKind.INCLUDE | LineKind.CONSTRAINTS:
                 constrains = constrains or line.kind is LineKind.CONSTRAINTS
@@ -128,7 +128,9 @@ class RequirementsReader:
                 self._requirement(line, origin, constrains=constrains)
         return []
 
-    def _include(self, path: str, file: InputFile, origin: Origin, *, constrains: bool) -> list[tuple[InputFile, bool]]:
+    def _include(
+        self, path: str, file: InputFile, origin: FileLine, *, constrains: bool
+    ) -> list[tuple[InputFile, bool]]:
         if "://" in path:
             self._findings.leave_out("a file at a URL is not read; download it, and import it by itself", origin)
             return []
@@ -149,7 +151,7 @@ class RequirementsReader:
             self._findings.leave_out(f"{printable(path)} {error.problems[0]}; import it by itself", origin)
             return []
 
-    def _option(self, text: str, origin: Origin) -> None:
+    def _option(self, text: str, origin: FileLine) -> None:
         name = match[0] if (match := _OPTION_NAME.match(text)) else "-"
         name = next((short for short in ("-i", "-f") if text.startswith(short)), name)
         if name not in _NEEDLESS:
@@ -157,7 +159,7 @@ class RequirementsReader:
             remedy = _REMEDIES.get(name, "this option is unknown here and has no effect")
             self._findings.leave_out(f"{name}: {remedy}", origin, is_option=True)
 
-    def _requirement(self, line: RequirementLine, origin: Origin, *, constrains: bool) -> None:
+    def _requirement(self, line: RequirementLine, origin: FileLine, *, constrains: bool) -> None:
         try:
             requirement = Requirement(line.text)
         except (InvalidRequirement, RecursionError):

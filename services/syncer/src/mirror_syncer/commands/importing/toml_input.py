@@ -3,7 +3,7 @@
 from typing import Any
 
 from mirror_syncer.commands.importing.file_kind import MAX_TOML_BYTES
-from mirror_syncer.commands.importing.findings import Origin
+from mirror_syncer.commands.importing.findings import FileLine
 from mirror_syncer.commands.importing.input_file import InputFile
 from mirror_syncer.config.toml.document import DocumentError, load_toml
 from mirror_syncer.config.toml.lines import Path, locate_keys
@@ -49,8 +49,8 @@ class TomlInput:
         value = self.get(*path)
         return value if isinstance(value, list) else []
 
-    def origin(self, *path: str | int) -> Origin:
+    def origin(self, *path: str | int) -> FileLine:
         """Return where a key stands; of what is absent, its table."""
         place: Path = path
         known = next((place[:length] for length in range(len(place), 0, -1) if place[:length] in self._lines), None)
-        return Origin(self._name, self._lines[known] if known else None)
+        return FileLine(self._name, self._lines[known] if known else None)

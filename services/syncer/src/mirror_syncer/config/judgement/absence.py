@@ -11,10 +11,10 @@ from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.newest import newest_first
 from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
 from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.model.page import File
 
-_MAX_SHOWN_MACHINES = 3
 _MAX_SHOWN = 200  # characters of a specifier; a hostile release writes ten thousand
 
 
@@ -94,9 +94,7 @@ class Absence:
         release = f"{self._name} {releases[0].version}, the newest release that matches,"
         if self._machines.are_all:
             return UnmetReason.NO_FILE, f"{release} has no file that pip or uv installs"
-        names = compatibility(self._machines).names(clients)
-        more = f" and {len(names) - _MAX_SHOWN_MACHINES} more" if len(names) > _MAX_SHOWN_MACHINES else ""
-        return UnmetReason.NO_FILE, f"{release} has no file for {', '.join(names[:_MAX_SHOWN_MACHINES])}{more}"
+        return UnmetReason.NO_FILE, f"{release} has no file for {listed(compatibility(self._machines).names(clients))}"
 
     def _unknown(self, specifier: SpecifierSet) -> tuple[UnmetReason, str]:
         newest = f"the newest is {self._all[0].version}" if self._all else "it has no release"

@@ -11,8 +11,8 @@ from mirror_syncer.config.locks import parse_lock_pattern
 from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH, ProjectLine, parse_root
 from mirror_syncer.config.policy.closure import Dependencies, Limits
 from mirror_syncer.config.policy.policy import Scope
-from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.config.toml.document import Count, Size, Table, TomlDocument, quoted
+from mirror_syncer.model.need import Need
 
 _FOLLOW = "follow"
 
@@ -85,7 +85,7 @@ class DependenciesTable(Table):
         )
 
     @property
-    def parsed_groups(self) -> Mapping[str, tuple[RootRequirement, ...]]:
+    def parsed_groups(self) -> Mapping[str, tuple[Need, ...]]:
         """The groups with their requirements parsed."""
         return {name: tuple(dict.fromkeys(map(parse_root, items))) for name, items in self.groups.items()}
 

@@ -11,9 +11,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pydantic import Field, ValidationError, field_validator
 
 from mirror_contract import PolicyProblem, parse_project_name
-from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.config.policy.selection import Selection, VersionRule
 from mirror_syncer.config.toml.document import Count, Line, TomlDocument, shown
+from mirror_syncer.model.need import Need
 
 MAX_NAME_LENGTH = 2_000
 LATEST = "a whole number of releases, 1 or more; omit it to keep all"
@@ -35,7 +35,7 @@ def parse_requirement(text: str) -> tuple[NormalizedName, Requirement]:
         raise ValueError("must be a name with optional versions") from None
 
 
-def parse_root(text: str) -> RootRequirement:
+def parse_root(text: str) -> Need:
     """
     Return a requirement from which dependencies are followed: a name with optional extras, versions and a marker.
 
@@ -49,7 +49,7 @@ def parse_root(text: str) -> RootRequirement:
     if SpecifierSet(str(requirement.specifier), prereleases=True).is_unsatisfiable():
         raise ValueError("no version can match: its conditions contradict each other")
     extras = frozenset(map(canonicalize_name, requirement.extras))
-    return RootRequirement(name, extras, SpecifierSet(str(requirement.specifier)), requirement.marker, text)
+    return Need(name, extras, SpecifierSet(str(requirement.specifier)), requirement.marker, text)
 
 
 class ProjectLine(Line):
@@ -70,7 +70,7 @@ class ProjectLine(Line):
         return value
 
     @cached_property
-    def root(self) -> RootRequirement:
+    def root(self) -> Need:
         """The line as a requirement from which dependencies are followed."""
         return parse_root(self.name)
 
@@ -107,7 +107,7 @@ def select(
         latest, prereleases: what holds for lines that do not say it themselves.
     """
     selections: dict[NormalizedName, Selection] = {}
-    seen = set[tuple[RootRequirement, VersionRule]]()
+    seen = set[tuple[Need, VersionRule]]()
     for line in lines:
         root = line.root
         named = bool(root.specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
@@ -123,9 +123,9 @@ def select(
     return selections
 
 
-def roots_of(lines: Iterable[ProjectLine]) -> tuple[RootRequirement, ...]:
+def roots_of(lines: Iterable[ProjectLine]) -> tuple[Need, ...]:
     """Return the lines as requirements, each once however it is spelt."""
-    roots: dict[RootRequirement, RootRequirement] = {}
+    roots: dict[Need, Need] = {}
     for line in lines:
         roots.setdefault(replace(line.root, text=""), line.root)
     return tuple(roots.values())

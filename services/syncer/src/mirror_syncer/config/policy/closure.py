@@ -102,7 +102,7 @@ class Dependencies:
     follow: bool = False
     """Whether what the selected projects need is mirrored, too."""
     latest: int = 1
-    """The newest so many releases of each requirement on each machine."""
+    """How many of the newest releases are kept for each requirement and machine."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Requirements that are installed together, by the group's name."""
     withhold_unmet: bool = False

@@ -17,8 +17,9 @@ from mirror_syncer.config.policy.block import Block, BlockedNames, Blocking
 from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, Dependencies, Limits, ProjectClosure
 from mirror_syncer.config.policy.patterns import NamePatterns
 from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, stable_text
-from mirror_syncer.config.policy.roots import Root, RootRequirement
+from mirror_syncer.config.policy.roots import Root
 from mirror_syncer.config.policy.selection import Selection, VersionRule
+from mirror_syncer.model.need import Need
 
 _ANY = SpecifierSet()
 _UNRESOLVED = ProjectClosure()
@@ -86,9 +87,9 @@ class Policy:
     advisories: Advisories = field(default=NO_ADVISORIES, compare=False)
     """The advisories in force; ``advisory_effects`` says what they change."""
     dependencies: Dependencies = field(default_factory=Dependencies)
-    lines: tuple[RootRequirement, ...] = ()
+    lines: tuple[Need, ...] = ()
     """The lines of ``projects`` with their extras and markers."""
-    groups: Mapping[str, tuple[RootRequirement, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
     """``dependencies.groups``, parsed."""
     closure: Closure | None = field(default=None, compare=False)
     """What the selected projects need; None: dependencies are not followed, or not known yet."""

@@ -1,23 +1,8 @@
 """Where the dependency closure starts: the lines and groups of ``mirror.toml`` as requirements."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from packaging.markers import Marker
-from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName
-
-
-@dataclass(frozen=True, slots=True)
-class RootRequirement:
-    """A requirement that ``mirror.toml`` states: a line of ``projects``, or an item of a group."""
-
-    name: NormalizedName
-    extras: frozenset[NormalizedName] = frozenset()
-    specifier: SpecifierSet = field(default_factory=SpecifierSet)
-    marker: Marker | None = None
-    """The machines on which it counts; None: all of them."""
-    text: str = ""
-    """As it is written."""
+from mirror_syncer.model.need import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +11,4 @@ class Root:
 
     subject: str
     """As a ``Proof`` names it: the line, or ``group web``."""
-    requirements: tuple[RootRequirement, ...]
+    requirements: tuple[Need, ...]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve_with_demands
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.errors import ConfigurationError, MirrorError

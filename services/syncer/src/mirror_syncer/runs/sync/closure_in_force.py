@@ -11,9 +11,9 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState, UnmetReason
 from mirror_syncer.catalog import StoredClosure
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
-from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.errors import ConfigurationError
@@ -114,12 +114,11 @@ class ClosureInForce:
         source = ClosureSource(
             catalog=self._catalog,
             view=volume,
-            index=self._context.worker_pool.index,
+            index=None if offline else self._context.worker_pool.index,
             unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=volume.other_digest),
             bounds=run.sync.serial_bounds,
             priority=run.priority,
             force=force,
-            offline=offline,
         )
         lacking = {*lacking, *await asyncio.to_thread(self.lacking)}
         async with run.upstream_wait(), source:
@@ -130,8 +129,10 @@ class ClosureInForce:
     async def _put_into_force(self, closure: Closure) -> None:
         self._follow(closure)
         marks = await asyncio.to_thread(self._marks, closure)
-        stored = StoredClosure(closure, self._policy.digest, marks, int(time.time()))
+        now = int(time.time())
+        stored = StoredClosure(closure, self._policy.digest, marks, now)
         await asyncio.to_thread(self._catalog.closures.store, stored)
+        await asyncio.to_thread(self._catalog.requirement_lines.forget_unused, now=now)
 
     def _follow(self, closure: Closure) -> None:
         before = self._policy.current.closure

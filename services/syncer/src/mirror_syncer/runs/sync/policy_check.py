@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.source import ClosureSource
+from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.config import PolicyError, PolicySource, judge_policy
 from mirror_syncer.runs.sync.candidate_closure import with_dependencies
 from mirror_syncer.runs.sync.guard import DeletionGuard

@@ -1,10 +1,9 @@
 """What a run says about requirements that the mirror does not meet."""
 
 from mirror_contract import Failure, UnmetReason
+from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.runs import ActiveRun
-
-_PRINTED = 3  # machines in a run's message
 
 
 def report_unmet(run: ActiveRun, closure: Closure) -> None:
@@ -26,9 +25,7 @@ def describe(unmet: Unmet) -> str:
     """Return a sentence about an unmet requirement."""
     if unmet.reason is UnmetReason.NO_PROOF:  # the message names lines and machines
         return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
-    machines = ", ".join(unmet.machines[:_PRINTED])
-    more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
-    where = f" on {machines}{more}" if machines else ""
+    where = f" on {listed(unmet.machines)}" if unmet.machines else ""
     by = f"{unmet.project} {unmet.version}".strip()
     return (
         f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"

@@ -115,6 +115,7 @@ class PageSource:
 
     async def _ask(self, name: NormalizedName, stored: _Stored) -> PageResponse | NotModified | Gone:
         if self._index is None:
+            self._counts.not_made += 1
             raise UnreachableError(f"the page of {name} is not here, and upstream was not asked")
         validators = NO_VALIDATORS if stored.page is None or stored.row is None else stored.row.validators
         async with self._slots:

@@ -1,0 +1,101 @@
+"""What releases require: which of their files are read for that, and what these say."""
+
+import asyncio
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
+from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
+from mirror_syncer.closure.source import Source
+from mirror_syncer.config import Policy
+from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.errors import MirrorError, VolumeError
+from mirror_syncer.model.page import File, names
+from mirror_syncer.model.requirement_lines import RequirementLines
+
+_WHEEL = ".whl"
+
+
+class ReleaseReader:
+    """
+    Reads what releases require, and notes it in their projects.
+
+    Args:
+        policy: says which machines build an sdist, and what is added to the metadata of a project.
+    """
+
+    def __init__(self, policy: Policy, source: Source) -> None:
+        self._additions = policy.dependencies.additions
+        self._machines = policy.rules.machines
+        self._fits = compatibility(policy.rules.machines)
+        self._source = source
+
+    async def read_all(self, releases: Iterable[tuple[Project, Release]]) -> None:
+        """Read releases; of those whose metadata cannot be had, ``Project.unread`` says why."""
+        pairs = list(releases)
+        await self._source.prefetch(file for project, release in pairs for file in project.files(release))
+        await asyncio.gather(*(self._note(project, release) for project, release in pairs))
+
+    async def read(self, project: Project, release: Release) -> None:
+        """
+        Read a release, unless that is done.
+
+        Raises:
+            MirrorError: its metadata cannot be had.
+        """
+        assert release.version is not None
+        if release.version in project.requirements:
+            return
+        files = self._files_to_read(project, release)
+        lines = await asyncio.gather(*(self._source.requirement_lines(project.name, file) for file in files))
+        found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
+        to_build = [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
+        if added := self._additions.get(project.name, ()):
+            found.append(read_requirements(RequirementLines(added), project.name))
+        project.requirements[release.version] = found
+        project.build_requirements[release.version] = to_build
+        if not all(one.is_usable for one in (*found, *to_build)):
+            project.unusable.add(release.version)
+
+    async def _note(self, project: Project, release: Release) -> None:
+        try:
+            await self.read(project, release)
+        except VolumeError:
+            raise
+        except MirrorError as error:
+            assert release.version is not None
+            project.unread[release.version] = str(error)
+
+    def _files_to_read(self, project: Project, release: Release) -> list[File]:
+        """
+        Return which of a release's files are read.
+
+        Wheels of a release rarely differ in what they require, so of those whose metadata costs a request each, only
+        the first is read; the others are read from the disk once they are here. An sdist is read where it is built.
+        """
+        files = sorted(project.files(release), key=lambda file: file.filename)
+        wheels = [file for file in files if file.filename.endswith(_WHEEL)]
+        by_metadata: dict[str, File] = {}
+        for file in wheels:
+            if isinstance(file.core_metadata, str):
+                by_metadata.setdefault(file.core_metadata, file)
+            elif names(project.on_disk, file) or self._source.is_known(file):
+                by_metadata.setdefault(file.sha256, file)
+        if wheels and not by_metadata:
+            by_metadata[wheels[0].sha256] = wheels[0]
+        sdists = [file for file in files if file not in wheels] if self._is_built(release) else []
+        return [*by_metadata.values(), *sdists]
+
+    def _is_built(self, release: Release) -> bool:
+        """Return whether a machine has no wheel of a release, so that it builds the sdist."""
+        fitting = (
+            self._fits.fits(file.filename, installers, file.requires_python)
+            for file, installers in release.candidates
+            if file.filename.endswith(_WHEEL)
+        )
+        wheels = reduce(or_, fitting, 0)
+        if self._machines.are_all:
+            return not wheels
+        return bool((release.clients | release.yanked_clients) & ~wheels & ~self._fits.uv)
