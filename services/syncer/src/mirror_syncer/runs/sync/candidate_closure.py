@@ -45,7 +45,7 @@ def with_dependencies(
             closure, demands = thread.submit(asyncio.run, resolve()).result()
     except (MirrorError, TimeoutError):
         return candidate, [_AS_IN_FORCE]
-    warnings = [f"{problem}; a sync stops and downloads nothing" for problem in exceeded(candidate.limits, closure)]
+    warnings = [f"a sync downloads nothing: {problem}" for problem in exceeded(candidate.limits, closure)]
     unknown = sorted({name for name, project in demands.projects.items() if project.error is not None})
     if unknown:
         more = f" and {len(unknown) - _MAX_NAMED:,} more" if len(unknown) > _MAX_NAMED else ""
