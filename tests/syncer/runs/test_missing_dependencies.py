@@ -4,17 +4,24 @@ import pytest
 
 import fakepypi
 from mirror_contract import RunState, UnmetReason
+from mirror_syncer.config.policy.closure import Unmet
+from mirror_syncer.runs.sync.unmet_report import describe
 from syncer.indexes import choose, upload
 from syncer.site import Running, Site
 
 _WITHHOLD = '[dependencies]\nunmet = "withhold"\n'
 
 
-def unmet_reasons(running: Running) -> list[tuple[str, UnmetReason]]:
-    """Return the unmet requirements of the closure in force."""
+def closure_unmet(running: Running) -> tuple[Unmet, ...]:
+    """Return what the closure in force does not meet."""
     closure = running.mirror.policy.current.closure
     assert closure is not None
-    return [(one.requirement, one.reason) for one in closure.unmet]
+    return closure.unmet
+
+
+def unmet_reasons(running: Running) -> list[tuple[str, UnmetReason]]:
+    """Return the unmet requirements of the closure in force."""
+    return [(one.requirement, one.reason) for one in closure_unmet(running)]
 
 
 async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -163,3 +170,20 @@ async def test_deleted_dependency_is_unmet_at_once(site: Site, pypi: fakepypi.Fa
 
         assert site.pages() == ["app", "other"]
         assert ("lib", UnmetReason.NO_PROJECT) in unmet_reasons(running)
+
+
+@pytest.mark.parametrize("more", ["", _WITHHOLD])
+async def test_line_with_an_extra_that_does_not_exist_is_named(site: Site, pypi: fakepypi.FakePyPI, more: str) -> None:
+    """A line whose extra no kept release offers is mirrored without it, and named as unmet; the run succeeds."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app[fats]", more=more)
+    async with site.running() as running:
+        run = await running.sync()
+        (unmet,) = closure_unmet(running)
+
+    assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["app", "lib"])
+    assert run.message is not None
+    assert "1 requirement is not met" in run.message
+    assert describe(unmet) == (
+        "app[fats] on any machine: app 1.0 has no extra 'fats': installers ignore it; correct it in mirror.toml"
+    )

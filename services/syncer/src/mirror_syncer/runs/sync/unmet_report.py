@@ -30,6 +30,8 @@ def describe(unmet: Unmet) -> str:
     more = f" and {len(unmet.machines) - _PRINTED} more" if len(unmet.machines) > _PRINTED else ""
     where = f" on {machines}{more}" if machines else ""
     by = f"{unmet.project} {unmet.version}".strip()
-    return (
-        f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
-    )
+    if not unmet.requirement:
+        return f"{by}: {unmet.message}"
+    if not unmet.version:  # of a line or a group
+        return f"{unmet.requirement}{where}: {unmet.message}"
+    return f"{by} requires {unmet.requirement}{where}: {unmet.message}"
