@@ -187,3 +187,21 @@ async def test_line_with_an_extra_that_does_not_exist_is_named(site: Site, pypi:
     assert describe(unmet) == (
         "app[fats] on any machine: app 1.0 has no extra 'fats': installers ignore it; correct it in mirror.toml"
     )
+
+
+async def test_upstream_that_is_down_is_explained_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream is down and a dependency is missing, the message is one failed request; what is published stays."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        pypi.faults.on_page("lib").status(503)
+        await running.sync()
+        before = site.filenames("app")
+        pypi.faults.everywhere().status(503)
+        run = await running.sync()
+
+    assert run.state is RunState.FAILED
+    assert run.message is not None
+    assert run.message.startswith("upstream does not answer: http")
+    assert any("lib" in failure.reason for failure in run.failures)
+    assert site.filenames("app") == before
