@@ -62,7 +62,7 @@ def test_documented_commands_import_into_the_stack(stack: Stack, config: Path, t
     stack.compose(*lock)
 
     assert "idna==3.10" in printed
-    assert "valid: scope selected, 2 projects named" in checked
+    assert "valid: scope selected, 2 projects" in checked
     assert "Read-only file system" in refused
     assert "mount the directory of mirror.toml so that your user may write there, or use --print" in refused
     assert unchanged == before

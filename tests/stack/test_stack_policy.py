@@ -140,7 +140,7 @@ def team(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tea
 def test_policy_example_is_valid_and_syncs_completely(team: Team) -> None:
     """The example's mirror.toml has no mistake, and its first sync succeeds."""
     said = team.stack.execute("syncer", "mirror-syncer", "check")
-    assert said.startswith("valid: scope selected, 7 projects named")
+    assert said.startswith("valid: scope selected, 7 projects")
     [run] = team.mirror.client.get("/api/v1/runs").raise_for_status().json()["items"]
     assert (run["state"], run["failures"]) == ("succeeded", [])
 

@@ -399,7 +399,7 @@ def test_check_judges_a_candidate(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
     result = mirrorctl("check", str(candidate))
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "valid: scope selected, 30 projects named",
+        "valid: scope selected, 30 projects",
         f"25 would be added: {', '.join(f'p{number}' for number in range(20))} and 5 more",
         "7 would be removed: six and 6 more",
         "files: 3 arrive (5.0 MB and 1 of unknown size), 40 leave (1.2 GB); of the 5,000 largest of 886,000 projects",

@@ -286,6 +286,15 @@ def test_full_disk_is_not_blamed_on_upstream() -> None:
     assert "Solve the problem with the volume first" in told.issues[1].remedy
 
 
+def test_exceeded_limit_is_not_blamed_on_upstream() -> None:
+    """After a sync that stopped at ``[limits]``, the remedy is in mirror.toml and does not mention upstream."""
+    message = "[limits] projects = 5, and the lines need 11 projects; raise the limit, or name fewer projects"
+    (issue,) = assess_health(status(last_run=run(RunState.FAILED, message=message)), now=NOW).issues
+    assert (issue.title, issue.detail) == ("The last sync failed", message)
+    assert issue.remedy.startswith("Change `config/mirror.toml`")
+    assert "MIRROR_UPSTREAM" not in issue.remedy
+
+
 @pytest.mark.proves("reliability/upstream")
 def test_unchanged_upstream_is_a_warning() -> None:
     """A large upstream without changes for six hours is a warning; a small one is not."""

@@ -19,7 +19,7 @@ from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config.policy.closure import Closure
-from mirror_syncer.errors import ConfigurationError, StateError
+from mirror_syncer.errors import LimitExceededError, StateError
 from mirror_syncer.model.page import Page
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
@@ -320,7 +320,7 @@ def test_projects_without_number_are_not_asked_for(index: IndexMaker) -> None:
     index.upload("bad", "1.0", "bad-x", "bad-y", "bad-z")
     source = MemorySource(index.index())
     wanted = Wanted(('{ name = "bad", latest = 1 }',), MACHINES)
-    with pytest.raises(ConfigurationError, match="more than 20,000 projects are required, 7,000 of them first by bad-"):
+    with pytest.raises(LimitExceededError, match="more than 20,000 projects are required, 7,000 of them first by bad-"):
         asyncio.run(resolve(wanted.policy(), source=source, now=NOW))
     assert len(source.requests) < 20
 

@@ -313,10 +313,11 @@ async def test_standard_input_is_read(check: Check) -> None:
 
 
 async def test_upstream_that_fails_is_no_answer(check: Check, pypi: fakepypi.FakePyPI) -> None:
-    """Where upstream fails, the check exits with 3 and does not call a requirement impossible."""
+    """Where upstream fails, the check exits with 3, calls no requirement impossible, and names what works."""
     pypi.faults.on_page("lib").status(500)
     done = await check.text("app\n")
 
     assert done.code == 3
     assert "cannot be installed" not in done.out
     assert "500" in done.err
+    assert "`--from mirror` works without it" in done.err

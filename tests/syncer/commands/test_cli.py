@@ -203,7 +203,7 @@ async def test_check_counts_the_changes(six: Site, pypi: fakepypi.FakePyPI) -> N
     assert (done.code, done.out.splitlines()) == (
         0,
         [
-            "valid: scope selected, 3 projects named",
+            "valid: scope selected, 3 projects",
             "2 would be added: idna, six",
             f"4 would be removed: {', '.join(names[1:])}",
             *(line for line in done.out.splitlines() if line.startswith(("files: 8 leave (", "  project-"))),

@@ -63,4 +63,6 @@ async def test_candidate_beyond_a_limit_is_warned_about(app: Site) -> None:
     check = checked(app, "app", "lib", more="[limits]\nprojects = 2\n")
 
     assert len(check.warnings) == 1
-    assert check.warnings[0].startswith("[limits] projects = 2, and the lines need 3 projects")
+    assert check.warnings[0].startswith(
+        "a sync downloads nothing: [limits] projects = 2, and the lines need 3 projects"
+    )

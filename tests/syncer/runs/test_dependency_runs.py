@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fakepypi
-from mirror_contract import RunKind, RunState, UnmetReason
+from mirror_contract import ProjectState, RunKind, RunState, UnmetReason
 from mirror_syncer.catalog.requirement_lines import verified_key
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -33,6 +33,23 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the grace period of a cancelled run from five seconds to a fifth of a second."""
     monkeypatch.setattr(engine, "_CANCEL_SECONDS", 0.2)
+
+
+async def test_first_run_leaves_each_project_current(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A line or dependency is current after the sync that publishes it first."""
+    upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")
+    choose(site, "app", "other")
+    async with site.running() as running:
+        pypi.faults.on_page("lib").status(404)
+        await running.sync()
+        pypi.faults.clear()
+        upload(pypi, "new 1.0: lib")
+        choose(site, "app", "other", "new")
+        run = await running.sync(force=True)
+        rows = {row.name: (row.state, row.error) for row in running.mirror.catalog.projects.all_rows()}
+
+    assert run.state is RunState.SUCCEEDED
+    assert rows == dict.fromkeys(("app", "lib", "new", "other"), (ProjectState.CURRENT, None))
 
 
 async def test_named_run_brings_new_dependencies(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -9,17 +9,24 @@ import fakepypi
 from fakepypi.answer import Answer
 from fakepypi.distributions import Recipe, build_wheel
 from mirror_contract import RunState, UnmetReason
+from mirror_syncer.config.policy.closure import Unmet
+from mirror_syncer.runs.sync.unmet_report import describe
 from syncer.indexes import choose, upload
 from syncer.site import Running, Site
 
 _WITHHOLD = '[dependencies]\nunmet = "withhold"\n'
 
 
-def unmet_reasons(running: Running) -> list[tuple[str, UnmetReason]]:
-    """Return the unmet requirements of the closure in force."""
+def closure_unmet(running: Running) -> tuple[Unmet, ...]:
+    """Return what the closure in force does not meet."""
     closure = running.mirror.policy.current.closure
     assert closure is not None
-    return [(one.requirement, one.reason) for one in closure.unmet]
+    return closure.unmet
+
+
+def unmet_reasons(running: Running) -> list[tuple[str, UnmetReason]]:
+    """Return the unmet requirements of the closure in force."""
+    return [(one.requirement, one.reason) for one in closure_unmet(running)]
 
 
 async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -191,3 +198,38 @@ async def test_other_metadata_than_that_of_the_file_is_not_believed(
 
     assert run.state is RunState.SUCCEEDED
     assert site.pages() == ["app", "lib"]
+
+
+@pytest.mark.parametrize("more", ["", _WITHHOLD])
+async def test_line_with_an_extra_that_does_not_exist_is_named(site: Site, pypi: fakepypi.FakePyPI, more: str) -> None:
+    """A line whose extra no kept release offers is mirrored without it, and named as unmet; the run succeeds."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app[fats]", more=more)
+    async with site.running() as running:
+        run = await running.sync()
+        (unmet,) = closure_unmet(running)
+
+    assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["app", "lib"])
+    assert run.message is not None
+    assert "1 requirement is not met" in run.message
+    assert describe(unmet) == (
+        "app[fats] on any machine: app 1.0 has no extra 'fats': installers ignore it; correct it in mirror.toml"
+    )
+
+
+async def test_upstream_that_is_down_is_explained_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream is down and a dependency is missing, the message is one failed request; what is published stays."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        pypi.faults.on_page("lib").status(503)
+        await running.sync()
+        before = site.filenames("app")
+        pypi.faults.everywhere().status(503)
+        run = await running.sync()
+
+    assert run.state is RunState.FAILED
+    assert run.message is not None
+    assert run.message.startswith("upstream does not answer: http")
+    assert any("lib" in failure.reason for failure in run.failures)
+    assert site.filenames("app") == before

@@ -134,8 +134,10 @@ class PolicyCheck(BaseModel):
         default=[], description="Rules that contradict each other, and lock files that cannot be used."
     )
     scope: str | None = Field(default=None, description="Absent: the candidate is invalid.")
-    selected: int | None = Field(default=None, description="Projects that the candidate names.")
-    arriving: int | None = Field(default=None, description="Named projects that are not published yet.")
+    selected: int | None = Field(
+        default=None, description="Projects that it selects, with dependencies that are known."
+    )
+    arriving: int | None = Field(default=None, description="Selected projects that are not published yet.")
     leaving: int | None = Field(default=None, description="Published projects that it does not select, or blocks.")
     withheld: int | None = Field(default=None, description="Removals that the deletion guard would withhold.")
     arriving_names: list[str] = Field(default=[], description="The first twenty names.")
@@ -148,7 +150,8 @@ class PolicyCheck(BaseModel):
         """Return the result as lines for people."""
         if self.problems:
             return [f"error: {problem}" for problem in self.problems]
-        lines = [f"valid: scope {self.scope}, {self.selected:,} projects named"]
+        named = " named" if self.scope == "everything" else ""  # upstream's list has the others
+        lines = [f"valid: scope {self.scope}, {self.selected:,} projects{named}"]
         lines += [f"warning: {warning}" for warning in self.warnings]
         for count, verb, names in (
             (self.arriving, "would be added", self.arriving_names),

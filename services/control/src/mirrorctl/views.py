@@ -82,7 +82,7 @@ def status(found: Status) -> View:
     facts.add_row("fresh", f"last sync finished {format_time(found.last_completed_at)}, next run {_next_run(found)}")
     facts.add_row("complete", format_time(found.last_success_at))
     if found.last_run is not None:
-        facts.add_row("last run", Text.assemble(_state(found.last_run), " ", printable(found.last_run.message)))
+        facts.add_row("last run", _state_and_message(found.last_run))
     for run in found.running:
         facts.add_row("running", f"{run.request.kind} {run.id}: {_progress(run)}")
     if found.queued:
@@ -133,7 +133,7 @@ def run(found: Run) -> View:
     """Return a run with its failures."""
     facts = new_facts()
     facts.add_row("run", f"{found.id} ({found.request.kind}, by {found.trigger})")
-    facts.add_row("state", Text.assemble(_state(found), " ", printable(found.message)))
+    facts.add_row("state", _state_and_message(found))
     facts.add_row("created", f"{format_time(found.created_at)}, took {_took(found)}")
     facts.add_row("done", _progress(found))
     return Group(facts, *([_failures(found.failures)] if found.failures else []))
@@ -252,6 +252,10 @@ def _issue(one: Issue) -> tuple[View, View]:
 def _state(run: Run) -> Text:
     colours = {"succeeded": "green", "running": "cyan", "queued": "", "incomplete": "yellow"}
     return Text(run.state, style=colours.get(run.state, "red"))
+
+
+def _state_and_message(run: Run) -> Text:
+    return Text.assemble(_state(run), f": {printable(run.message)}") if run.message else _state(run)
 
 
 def _progress(run: Run) -> str:

@@ -46,6 +46,10 @@ class ConfigurationError(MirrorError, ValueError):
         )
 
 
+class LimitExceededError(MirrorError):
+    """What the lines need exceeds ``[limits]``."""
+
+
 class UpstreamError(MirrorError):
     """Upstream did not deliver what was requested."""
 

@@ -92,11 +92,6 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
-        upstream = (
-            "If upstream does not answer, check the mirror host's network, and `HTTPS_PROXY` and `MIRROR_UPSTREAM` "
-            "in `.env`. Once upstream answers, the next run catches up. "
-            "`docker compose logs syncer` has the details."
-        )
         return [
             Issue(
                 level=HealthLevel.ALARM if run.state is RunState.FAILED else HealthLevel.WARNING,
@@ -104,8 +99,8 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
                 detail=run.message,
                 since=_failing_since(status, run),
                 still_works=f"{describe_stock(status)} Later changes at upstream are missing.",
-                remedy=f"{'Solve the problem with the volume first.' if status.problems else upstream} "
-                f"`{MIRRORCTL} sync` retries at once. {_describe_next_run(status, now=now)}",
+                remedy=f"{_remedy_of_failed_sync(status, run)} `{MIRRORCTL} sync` retries at once. "
+                f"{_describe_next_run(status, now=now)}",
             )
         ]
     planned = status.schedule.next_run_at
@@ -122,6 +117,18 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
             remedy="If the running sync makes progress, wait; otherwise `docker compose logs syncer` shows the cause.",
         )
     ]
+
+
+def _remedy_of_failed_sync(status: Status, run: Run) -> str:
+    if status.problems:
+        return "Solve the problem with the volume first."
+    if (run.message or "").startswith("[limits]"):
+        return "Change `config/mirror.toml`; the next run uses it."
+    return (
+        "If upstream does not answer, check the mirror host's network, and `HTTPS_PROXY` and `MIRROR_UPSTREAM` "
+        "in `.env`. Once upstream answers, the next run catches up. "
+        "`docker compose logs syncer` has the details."
+    )
 
 
 def _find_withheld_removals(status: Status) -> list[Issue]:

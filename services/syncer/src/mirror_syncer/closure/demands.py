@@ -106,7 +106,7 @@ class Demands:
 
         Raises:
             VolumeError: the disk failed, so that nothing is known for certain.
-            ConfigurationError: far more projects are required than ``[limits]`` allow, or any closure should have.
+            LimitExceededError: far more projects are required than ``[limits]`` allow, or any closure should have.
         """
         while self._dirty:
             check_growth(self._policy.limits, self.projects, self._policy.projects)

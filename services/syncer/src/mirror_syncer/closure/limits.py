@@ -7,21 +7,23 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.closure.project import Project
 from mirror_syncer.config.policy.closure import Closure, Limits
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import LimitExceededError
 
 _MAX_REQUIRED = 20_000  # without a limit; a hostile release alone may name 10,000
 _SLACK = 10  # a closure is followed so far beyond its limit, to tell by how much it exceeds it
 _MIN_REQUIRED = 1_000
 
+_REMEDY = "raise the limit, or name fewer projects or machines"
+
 
 def exceeded(limits: Limits, closure: Closure) -> list[str]:
-    """Return a sentence for each limit that a closure exceeds; a sync then downloads nothing."""
+    """Return a sentence for each limit that a closure exceeds, with the remedy; a sync then downloads nothing."""
     projects, size = len(closure.projects), sum(one.size for one in closure.projects.values())
     problems = []
     if limits.projects is not None and projects > limits.projects:
-        problems.append(f"[limits] projects = {limits.projects:,}, and the lines need {projects:,} projects")
+        problems.append(f"[limits] projects = {limits.projects:,}, and the lines need {projects:,} projects; {_REMEDY}")
     if limits.size is not None and size > limits.size:
-        problems.append(f"[limits] size = {limits.size:,} bytes, and the lines need {size:,} bytes")
+        problems.append(f"[limits] size = {limits.size:,} bytes, and the lines need {size:,} bytes; {_REMEDY}")
     return problems
 
 
@@ -34,7 +36,7 @@ def check_growth(limits: Limits, projects: Mapping[NormalizedName, Project], nam
         named: the projects that ``mirror.toml`` names itself.
 
     Raises:
-        ConfigurationError: it has.
+        LimitExceededError: it has.
     """
     bound = _MAX_REQUIRED if limits.projects is None else max(_MIN_REQUIRED, _SLACK * limits.projects)
     if len(projects) <= bound:
@@ -47,6 +49,4 @@ def check_growth(limits: Limits, projects: Mapping[NormalizedName, Project], nam
     most, count = max(by.items(), key=lambda one: (one[1], one[0]), default=("", 0))
     limit = "" if limits.projects is None else f"[limits] projects = {limits.projects:,}, and "
     problem = f"{limit}more than {bound:,} projects are required, {count:,} of them first by {most}"
-    raise ConfigurationError(
-        "mirror.toml", [f"{problem}; if you want them all, set or raise [limits] projects; else block {most}"]
-    )
+    raise LimitExceededError(f"{problem}; if you want them all, set or raise [limits] projects; else block {most}")

@@ -1,12 +1,10 @@
 """The resolution: from what ``mirror.toml`` names to the closure, with its proofs and what is unmet."""
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import UnmetReason
@@ -22,8 +20,6 @@ from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
 
 if TYPE_CHECKING:
     from packaging.version import Version
-
-log = structlog.get_logger()
 
 _ABSENT_SECONDS = 86_400
 _MAY_COME = (UnmetReason.NO_PROJECT, UnmetReason.NO_PROOF)  # no sync asks for these pages
@@ -41,14 +37,7 @@ async def resolve(policy: Policy, *, source: Source, now: int, lacking: Collecti
         now: seconds since the epoch.
         lacking: projects with files that could not be downloaded; their releases without all files meet nothing.
     """
-    started = time.monotonic()
     closure, _ = await resolve_with_demands(policy, source=source, now=now, lacking=lacking)
-    log.info(
-        "dependencies resolved",
-        projects=len(closure.projects),
-        unmet=len(closure.unmet),
-        seconds=round(time.monotonic() - started, 2),
-    )
     return closure
 
 

@@ -51,7 +51,7 @@ class UnmetRequirements:
         """
         Yield each unmet requirement, and each release of which it is not known what it requires.
 
-        Lines are left out: the state of their project says what is wrong with them.
+        Of lines only extras that do not exist: the state of their project says what else is wrong with them.
         """
         yield from self._find(self._demands.required())
         for _, project in sorted(self._demands.projects.items()):
@@ -73,6 +73,8 @@ class UnmetRequirements:
         untold: dict[tuple[NormalizedName, str], tuple[Required, int]] = {}
         for required in requirements:
             by = required.requirer
+            if by.project is None:
+                yield from self._missing_extras(required)
             if by.is_line:
                 continue
             missing = required.clients & ~self._clients_that_find(required)
@@ -90,6 +92,20 @@ class UnmetRequirements:
             sentence = f"{told[release] - _MAX_TOLD:,} more of its requirements are not met"
             for one in self._explain(required, missing):
                 yield replace(one, requirement="", message=sentence)
+
+    def _missing_extras(self, required: Required) -> Iterator[Unmet]:
+        """Yield an entry for each extra of a line or group that none of its releases offers; pip only warns then."""
+        need, project = required.need, self._demands.projects.get(required.need.name)
+        releases = () if project is None or not need.extras else project.releases()
+        matching = [version for _, version in releases if need.specifier.contains(version, prereleases=True)]
+        stated = [one for version in matching for one in (project.requirements.get(version, ()) if project else ())]
+        if not stated or not all(one.is_known for one in stated):
+            return
+        for extra in sorted(need.extras.difference(*(one.extras for one in stated))):
+            message = (
+                f"{need.name} {max(matching)} has no extra {extra!r}: installers ignore it; correct it in mirror.toml"
+            )
+            yield Unmet(need.name, "", need.text, self._names(required.machines), UnmetReason.NO_RELEASE, message)
 
     def _clients_that_find(self, required: Required) -> int:
         """Return the clients that can install a selected release which meets a requirement."""

@@ -40,9 +40,10 @@ def dependency_lines(dependencies: PlannedDependencies) -> Iterator[tuple[str, s
         )
     if is_known:
         yield from _listed("cannot be installed", dependencies.reported, "red")
-        yield from _listed("requirements are not met", dependencies.unmet, "yellow")
+        verb = "requirement is" if len(dependencies.unmet) == 1 else "requirements are"
+        yield from _listed(f"{verb} not met", dependencies.unmet, "yellow")
     for problem in dependencies.exceeded:
-        yield f"A sync stops and downloads nothing: {problem}", "bold red"
+        yield f"A sync downloads nothing: {problem}", "bold red"
 
 
 def release_table(project: str, releases: Sequence[PlannedRelease]) -> Table:

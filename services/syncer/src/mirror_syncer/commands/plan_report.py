@@ -139,7 +139,8 @@ class Report:
                 if after < self.disk.size_bytes * self.reserve:
                     kept = f"the {self.reserve:.0%} of the disk that a sync leaves free (MIRROR_DISK_RESERVE)"
                     yield f"That would use {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
-        if self._without_estimate and self.not_estimated:
+        exceeded = self.dependencies is not None and self.dependencies.exceeded  # said already
+        if self._without_estimate and self.not_estimated and not exceeded:
             yield f"{self._without_estimate:,} projects have no estimate: {self.not_estimated}", "yellow"
 
 

@@ -24,7 +24,7 @@ from mirror_syncer.commands.installable_files import InstallableFiles
 from mirror_syncer.config import Policy, Rules, Scope
 from mirror_syncer.config.locks import merge_pins
 from mirror_syncer.config.settings import Settings
-from mirror_syncer.errors import VolumeMissingError
+from mirror_syncer.errors import UpstreamError, VolumeMissingError
 from mirror_syncer.volume import View
 
 _MAX_LISTED = 20
@@ -159,7 +159,7 @@ async def check_requirements(
             result = RequirementsCheck(file, against, tuple(installations))
             failed = any(one.releases is None for one in installations)
     if failed and source.failures:
-        raise source.failures[0]
+        raise UpstreamError(f"upstream gives no answer: {source.failures[0]}; `--from mirror` works without it")
     return result
 
 

@@ -14,6 +14,7 @@ GONE = "upstream no longer has it; its page is removed now, its files after the 
 GUARDED = "upstream no longer has it; the deletion guard keeps it published"
 EMPTIED = "mirror.toml selects none of its published files; the deletion guard keeps them published"
 BLOCKED = "blocked in mirror.toml"
+UNRESOLVED = "it is published once what it requires is"
 UNSELECTED = "no longer selected in mirror.toml"
 _PAGES = "simple/"
 _BACKOFF_SECONDS = 300
@@ -69,8 +70,8 @@ class ProjectRow:
 
     @property
     def is_only_read(self) -> bool:
-        """Whether upstream's page was read for the dependency closure, and nothing of it is published yet."""
-        return self.state is ProjectState.BEHIND and not self.published and self.error is None
+        """Whether upstream's page was read, but nothing of it is published yet, since requirements come first."""
+        return self.state is ProjectState.BEHIND and not self.published and self.error in (None, UNRESOLVED)
 
     def next_retry_at(self) -> int:
         """Return the time of the next retry: after 5 minutes, doubled with each failure, at most a day."""

@@ -60,7 +60,7 @@ def _cause_of_failure(run: ActiveRun) -> str | None:
     if run.sync.whole_index:
         return None  # upstream's list was read; the only projects retried may be a few bad ones
     if report.unreachable and report.unreachable == counts.projects_done:
-        return f"upstream does not answer: {report.failures[-1].reason}"
+        return f"upstream does not answer: {report.failures[0].reason}"
     if 1 < counts.projects_planned == counts.projects_failed:
         return f"every project failed; check MIRROR_UPSTREAM; {report.failures[0].reason}"
     return None

@@ -12,10 +12,10 @@ from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve_with_demands
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure
-from mirror_syncer.errors import ConfigurationError, MirrorError
+from mirror_syncer.errors import LimitExceededError, MirrorError
 
 _MAX_NAMED = 5
-_STOPS = "a sync stops and downloads nothing"
+_STOPS = "a sync downloads nothing"
 _AS_IN_FORCE = (
     "dependencies count as in the policy in force; `mirror-syncer plan` resolves them once the file is in use"
 )
@@ -44,11 +44,11 @@ def with_dependencies(
     try:
         with ThreadPoolExecutor(max_workers=1) as thread:  # a loop of its own: the caller may run in one
             closure, demands = thread.submit(asyncio.run, resolve()).result()
-    except ConfigurationError as error:
-        return candidate, [f"{problem}; {_STOPS}" for problem in error.problems]
+    except LimitExceededError as error:
+        return candidate, [f"{_STOPS}: {error}"]
     except (MirrorError, TimeoutError):
         return candidate, [_AS_IN_FORCE]
-    warnings = [f"{problem}; {_STOPS}" for problem in exceeded(candidate.limits, closure)]
+    warnings = [f"{_STOPS}: {problem}" for problem in exceeded(candidate.limits, closure)]
     unknown = sorted({name for name, project in demands.projects.items() if project.error is not None})
     if unknown:
         more = f" and {len(unknown) - _MAX_NAMED:,} more" if len(unknown) > _MAX_NAMED else ""

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import structlog
 from packaging.utils import NormalizedName
@@ -16,7 +16,7 @@ from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import LimitExceededError
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.work.transfer import UnhashedFiles
@@ -52,7 +52,7 @@ class ClosureInForce:
             lacking: projects whose files cannot be downloaded, besides those of which the catalog knows.
 
         Raises:
-            ConfigurationError: the closure exceeds ``[limits]``, or more than a closure may have; nothing was
+            LimitExceededError: the closure exceeds ``[limits]``, or more than a closure may have; nothing was
                 downloaded for it.
             AbandonedError: the run was cancelled.
         """
@@ -73,7 +73,7 @@ class ClosureInForce:
             with run.progress.phase("resolve"):
                 try:
                     closure = await self._compute(run, offline=True)
-                except ConfigurationError:
+                except LimitExceededError:
                     return False
                 if closure is None or exceeded(self._policy.current.limits, closure):
                     return False
@@ -121,10 +121,22 @@ class ClosureInForce:
             force=force,
         )
         lacking = {*lacking, *await asyncio.to_thread(self.lacking)}
+        started = time.monotonic()
         async with run.upstream_wait(), source:
             closure = await resolve(policy, source=source, now=int(time.time()), lacking=lacking)
-            log.info("dependencies requested", **asdict(source.counts))
-        return None if source.counts.not_made else closure
+        if source.counts.not_made:
+            return None
+        log.info(
+            "dependencies resolved",
+            projects=len(closure.projects),
+            unmet=len(closure.unmet),
+            seconds=round(time.monotonic() - started, 2),
+            pages=source.counts.pages,
+            page_bytes=source.counts.page_bytes,
+            metadata=source.counts.metadata,
+            metadata_bytes=source.counts.metadata_bytes,
+        )
+        return closure
 
     async def _put_into_force(self, closure: Closure) -> None:
         self._follow(closure)
@@ -181,8 +193,7 @@ def _check_limits(policy: Policy, closure: Closure) -> None:
     Raise if a closure is larger than the operator wants.
 
     Raises:
-        ConfigurationError: it exceeds ``[limits]``.
+        LimitExceededError: it exceeds ``[limits]``.
     """
     if problems := exceeded(policy.limits, closure):
-        remedy = "`mirror-syncer plan` lists them; raise the limit, or name fewer projects or machines"
-        raise ConfigurationError("mirror.toml", [f"{problem}; {remedy}" for problem in problems])
+        raise LimitExceededError(f"{'; '.join(problems)}; `mirror-syncer plan` lists the projects")

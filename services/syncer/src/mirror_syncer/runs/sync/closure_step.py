@@ -69,7 +69,7 @@ class ClosureStep:
             counted: projects that the run has counted already.
 
         Raises:
-            ConfigurationError: as in ``resolve``; wheels that are here now required more than was known.
+            LimitExceededError: as in ``resolve``; wheels that are here now required more than was known.
             AbandonedError: the run was cancelled.
         """
         run.sync.defers = False

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.config import fingerprint
-from mirror_syncer.errors import AbandonedError, ConfigurationError
+from mirror_syncer.errors import AbandonedError, LimitExceededError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun
@@ -102,7 +102,7 @@ class SelectionSync:
                 return resolved
         except AbandonedError:  # cancelled
             pass
-        except ConfigurationError as error:  # [limits]
+        except LimitExceededError as error:
             run.error = run.error or error
         return replace(plan, withdraw=(), forget=())
 
@@ -130,7 +130,7 @@ class SelectionSync:
                 await self._closure_step.publish(run, counted=self._followed())
             except AbandonedError:  # cancelled
                 pass
-            except ConfigurationError as error:  # [limits]
+            except LimitExceededError as error:
                 run.error = run.error or error
         if not run.is_stopping:
             self._closure_step.report(run)

@@ -27,6 +27,8 @@ def describe(unmet: Unmet) -> str:
         return f"{unmet.requirement}: {unmet.message}" if unmet.requirement.startswith("group ") else unmet.message
     where = f" on {listed(unmet.machines)}" if unmet.machines else ""
     by = f"{unmet.project} {unmet.version}".strip()
-    return (
-        f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
-    )
+    if not unmet.requirement:
+        return f"{by}: {unmet.message}"
+    if not unmet.version:  # of a line or a group
+        return f"{unmet.requirement}{where}: {unmet.message}"
+    return f"{by} requires {unmet.requirement}{where}: {unmet.message}"

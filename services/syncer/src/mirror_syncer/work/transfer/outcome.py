@@ -9,7 +9,7 @@ from mirror_syncer.config import format_moment
 from mirror_syncer.errors import StalePageError, UnreachableError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.page import Page
-from mirror_syncer.model.project import EMPTIED, GONE, GUARDED, CatalogUpdate, KeptPage, ProjectRow
+from mirror_syncer.model.project import EMPTIED, GONE, GUARDED, UNRESOLVED, CatalogUpdate, KeptPage, ProjectRow
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import Publication
@@ -19,7 +19,6 @@ ALTERED = (
     "another program changed its page on disk; it is replaced by upstream's page. Find out what else writes to "
     "MIRROR_DATA"
 )
-_UNRESOLVED = "it is published once what it requires is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def after_waiting(work: Work, row: ProjectRow, page: Page, *, validators: Valida
         quarantined=False,
         validators=validators,
         checked_at=row.checked_at if work.offline else int(time.time()),
-        error=_UNRESOLVED,
+        error=UNRESOLVED,
     )
     return Outcome(Publication(CatalogUpdate(waiting, read=True, kept=kept)))
 
