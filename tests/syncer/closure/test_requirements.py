@@ -217,6 +217,16 @@ def test_name_that_no_project_can_have_is_not_followed(line: str) -> None:
 
 
 @pytest.mark.proves("security/project-owners")
+def test_length_of_all_lines_is_bounded_and_reported() -> None:
+    """Of megabytes of requirements the first 400,000 characters are read, and the release counts as incomplete."""
+    extras = ",".join(f"x{number}" for number in range(1_000))
+    requirements = read(*(f"a{index}[{extras}]" for index in range(1_000)))
+    assert 50 < len(requirements.needs) < 100
+    assert not requirements.is_known
+    assert "more than 400,000 characters" in only_problem(requirements).message
+
+
+@pytest.mark.proves("security/project-owners")
 def test_ways_to_require_one_project_are_bounded_and_reported() -> None:
     """Of a thousand specifiers for one project a hundred are followed, and the release counts as incomplete."""
     requirements = read(*(f"a=={index}" for index in range(1_000)), "b", *(f"c>=1; extra == '{x}'" for x in range(200)))

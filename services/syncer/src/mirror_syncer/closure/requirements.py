@@ -24,6 +24,7 @@ _MAX_LENGTH = 10_000  # characters; the longest lines on PyPI have some hundred
 _MAX_PARENTHESES = 100  # packaging's parser takes three frames of the stack for each, of a thousand
 _LONG_NUMBER = re.compile(r"\d{101}", re.ASCII)
 _MAX_SPECIFIERS = 100  # of one project in a release; each costs a look at all of that project's releases, for good
+_MAX_CHARACTERS = 400_000  # of all lines of a release, which take a hundred times as much memory when they are read
 _MAX_SHOWN = 200  # characters of a line in a message
 _MAX_CACHED = 16_384  # lines; thousands of releases repeat the same ones, and each takes some 2 kB
 # The mistakes that uv 0.13 or poetry 2 mend, and others whose meaning is plain.
@@ -128,7 +129,12 @@ def _collect(
         incomplete = f"its metadata states more than {MAX_LINES:,} requirements; the rest is not read"
     needs, problems = [], []
     specifiers: dict[NormalizedName, set[str]] = {}
+    characters = 0
     for line in dict.fromkeys(lines[:MAX_LINES]):
+        characters += min(len(line), _MAX_LENGTH)  # longer ones are not kept
+        if characters > _MAX_CHARACTERS:
+            incomplete = f"it states more than {_MAX_CHARACTERS:,} characters of requirements; the rest is not read"
+            break
         need, problem = _read(line)
         if need and (need.name != of or need.extras):
             stated = specifiers.setdefault(need.name, set())
