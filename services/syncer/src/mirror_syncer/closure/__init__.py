@@ -12,7 +12,8 @@ Read ``resolution`` first: from a policy to its ``Closure``, step by step. Then,
   one project, on which clients (``client_masks``), and for whom (``origin``); ``release_reader`` reads its releases.
 - Whether it can be installed: ``witnesses`` proves each line on each machine. ``machine_releases`` are what the solver
   may choose from (``releases`` is the border); its thread ``waits`` for what is fetched. ``solver`` searches with
-  ``provider``, in a ``requirement_graph`` of ``version_sets``. It ends with a ``proof`` or a ``refutation``.
+  ``provider``, in a ``requirement_graph`` of ``version_sets``, as long as the ``patience`` for all proofs lasts. It
+  ends with a ``proof`` or a ``refutation``.
 - What follows: ``unmet`` requirements, the ``order`` of publication, and whether the closure exceeds ``limits``.
 
 ``installation`` answers for requirements that nothing demands yet, by the same proofs.
