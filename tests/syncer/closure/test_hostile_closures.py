@@ -156,7 +156,7 @@ def test_page_of_ten_thousand_releases(index: IndexMaker) -> None:
 
 @pytest.mark.parametrize("line", ["bad", "user"], ids=["a line", "a requirement"])
 def test_project_without_a_usable_release_costs_few_requests(index: IndexMaker, line: str) -> None:
-    """Where pip can read no release, only the newest are tried, and what requires the project is told so."""
+    """Where pip can read no release, only the newest are tried, and the requirement on the project is listed as unmet."""
     index.upload("user", "1.0", "bad")
     for number in range(5_000):
         index.upload("bad", f"1.{number}", UNREADABLE)
@@ -257,7 +257,7 @@ def test_name_that_no_project_can_have(index: IndexMaker) -> None:
 
 
 def test_proofs_that_take_long_have_a_budget_together(index: IndexMaker) -> None:
-    """Where each proof takes all of its time, all of them take some minutes, and the lines are told as not known."""
+    """Where each proof uses all of its time, all of them take some minutes, and the run cannot tell about the lines."""
     for number in range(40):
         index.upload(f"part{number}", "1.0")
     names = [f"bad{number}" for number in range(50)]

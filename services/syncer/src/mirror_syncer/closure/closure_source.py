@@ -33,7 +33,7 @@ class ClosureSource:
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
         stores: False: nothing is stored, for a command beside the service.
-        refreshed: projects of which upstream's page is requested although one is stored, as a sync does first.
+        refreshed: projects whose page is requested again, though one is stored: a sync begins with that, too.
     """
 
     def __init__(

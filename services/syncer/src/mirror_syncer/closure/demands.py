@@ -43,7 +43,7 @@ class Demands:
     """
     Follows requirements: ``start``, then ``follow``, again after each ``demand_release``.
 
-    Each round looks at the projects of which more is demanded than before, so it ends: a project has a finite number of
+    Each round looks at the projects that more is demanded of than before. It ends: a project has a finite number of
     releases, and nothing is ever taken back. The result does not depend on the order of answers, because projects,
     releases and requirements are looked at in the order of their names.
 
@@ -54,7 +54,7 @@ class Demands:
 
     def __init__(self, policy: Policy, *, source: Source, environments: Environments, now: int) -> None:
         self.projects: dict[NormalizedName, Project] = {}
-        """Those of which something is demanded."""
+        """The projects that something requires."""
         self.reader = ReleaseReader(policy, source)
         self.masks = ClientMasks(None if policy.rules.machines.are_all else len(environments))
         """How the machines are written as clients."""
@@ -147,7 +147,7 @@ class Demands:
         return project_policy and replace(project_policy, closure=None)
 
     def _demanded(self, name: NormalizedName) -> Project:
-        """Return a project of which something is demanded from now on."""
+        """Return a project that something requires from now on."""
         project = self.projects.get(name)
         if project is None:
             project = self.projects[name] = self._undemanded.pop(name, Project(name))

@@ -38,7 +38,7 @@ class InstallableReleases:
     """
     Which releases pip can install on which machines.
 
-    A proof asks for some ten thousand lists, most of which are the same on most machines. So each one is made once:
+    A proof asks for some ten thousand lists, and most machines have the same ones. So each list is made only once:
     their objects would be most of what Python's garbage collector has to look at.
 
     Args:

@@ -1,4 +1,4 @@
-"""Why a release is on the mirror: the chain of requirements that leads to it, and of which kind that is."""
+"""Why a release is on the mirror: the chain of requirements that leads to it, and what kind of chain it is."""
 
 from dataclasses import dataclass
 from enum import StrEnum

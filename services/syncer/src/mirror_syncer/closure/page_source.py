@@ -45,7 +45,7 @@ class PageSource:
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked a short time ago.
         stores: False: nothing is stored.
-        refreshed: projects of which a page is requested although one is stored.
+        refreshed: projects whose page is requested again, though one is stored.
     """
 
     def __init__(

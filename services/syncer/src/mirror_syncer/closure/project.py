@@ -140,7 +140,7 @@ class Project:
         yield from self.build_requirements.get(version, ())
 
     def note_try(self, releases: Iterable[Release]) -> None:
-        """Note that releases were read; after too many in vain, give up."""
+        """Note that releases were read; give up after too many unusable ones."""
         if all(release.version in self.unusable for release in releases):
             self.tries += 1
             if self.tries >= MAX_TRIES:

@@ -1,8 +1,8 @@
 """
 The requirements of releases as a graph, as a solver reads it: one node for each project, and one for each extra of it.
 
-Whoever requires ``foo[bar]>=1`` requires ``foo>=1`` and the node ``foo[bar]``, which requires the same release of
-``foo`` and what its extra adds. Nothing is asked of the releases before a search reaches it, and nothing twice.
+A requirement ``foo[bar]>=1`` leads to two nodes, ``foo`` and ``foo[bar]``. The second one requires the same release of
+``foo``, and what the extra adds. A release's requirements are read when a search reaches it, and only once.
 """
 
 from collections.abc import Callable, Iterator, Mapping

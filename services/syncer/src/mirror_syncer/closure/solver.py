@@ -106,7 +106,7 @@ class _Search:
             try:
                 return self._search_until_taken(Admission(self._graph.admitted))
             except _UnsatisfiableError:
-                # Some may have become candidates when their project had been tried in vain.
+                # Some may have become candidates after their project had no other left.
                 if not self._is_narrowed or before == self._graph.admitted:
                     raise
 

@@ -23,7 +23,7 @@ _REASONS = {
     ProblemKind.BY_URL: UnmetReason.BY_URL,
     ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
 }
-_MAX_TOLD = 100  # of a release; a hostile one has thousands, each of which is stored for each machine
+_MAX_LISTED = 100  # of a release; a hostile one has thousands, and each is stored for each machine
 VersionsOf = Mapping[NormalizedName, frozenset[Version]]
 """Releases by project."""
 
@@ -49,7 +49,7 @@ class UnmetRequirements:
 
     def find(self) -> Iterator[Unmet]:
         """
-        Yield each unmet requirement, and each release of which it is not known what it requires.
+        Yield each unmet requirement, and each release whose requirements are not known.
 
         Of lines only extras that do not exist: the state of their project says what else is wrong with them.
         """
@@ -60,7 +60,7 @@ class UnmetRequirements:
             yield Unmet(project.name, version, "", (), UnmetReason.FAILED, error)
 
     def find_on(self, projects: Iterable[NormalizedName]) -> Iterator[Unmet]:
-        """Yield the unmet requirements on some projects, of which further releases are withheld now."""
+        """Yield the unmet requirements on projects that had further releases withheld."""
         if not self._on:
             for required in self._demands.required():
                 self._on.setdefault(required.need.name, []).append(required)
@@ -69,8 +69,8 @@ class UnmetRequirements:
             yield from self._find(self._on.get(name, ()))
 
     def _find(self, requirements: Iterable[Required]) -> Iterator[Unmet]:
-        told = Counter[tuple[NormalizedName, str]]()
-        untold: dict[tuple[NormalizedName, str], tuple[Required, int]] = {}
+        counts = Counter[tuple[NormalizedName, str]]()
+        unlisted: dict[tuple[NormalizedName, str], tuple[Required, int]] = {}
         for required in requirements:
             by = required.requirer
             if by.project is None:
@@ -82,14 +82,14 @@ class UnmetRequirements:
                 continue
             if by.project is not None:
                 release = by.project, by.version
-                told[release] += 1
-                if told[release] > _MAX_TOLD:
-                    first, clients = untold.get(release, (required, 0))
-                    untold[release] = first, clients | missing
+                counts[release] += 1
+                if counts[release] > _MAX_LISTED:
+                    first, clients = unlisted.get(release, (required, 0))
+                    unlisted[release] = first, clients | missing
                     continue
             yield from self._explain(required, missing)
-        for release, (required, missing) in untold.items():
-            sentence = f"{told[release] - _MAX_TOLD:,} more of its requirements are not met"
+        for release, (required, missing) in unlisted.items():
+            sentence = f"{counts[release] - _MAX_LISTED:,} more of its requirements are not met"
             for one in self._explain(required, missing):
                 yield replace(one, requirement="", message=sentence)
 
@@ -182,14 +182,14 @@ class UnmetRequirements:
             if (error := project.unread.get(version)) is not None:
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
             problems = [problem for requirements in project.stated(version) for problem in requirements.problems]
-            problems.sort(key=lambda one: bool(one.line))  # what concerns all lines is told in any case
-            for problem in problems[:_MAX_TOLD]:
+            problems.sort(key=lambda one: bool(one.line))  # what concerns all lines is always listed
+            for problem in problems[:_MAX_LISTED]:
                 where = self._environments.counts(problem.marker) & project.machines
                 if where:
                     reason = _REASONS[problem.kind]
                     yield Unmet(project.name, str(version), problem.line, self._names(where), reason, problem.message)
-            if len(problems) > _MAX_TOLD:
-                sentence = f"{len(problems) - _MAX_TOLD:,} more of its lines are not as installers want them"
+            if len(problems) > _MAX_LISTED:
+                sentence = f"{len(problems) - _MAX_LISTED:,} more of its lines are not as installers want them"
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.UNREADABLE, sentence)
 
 

@@ -24,7 +24,7 @@ class InstallableFiles:
 
     source: Source
     hashes: Mapping[NormalizedName, frozenset[Sha256]]
-    """Of projects of which only files with these hashes may be installed."""
+    """By project: only files with these hashes may be installed."""
     keeps: Policy | None
     """Keeps files; None: all of them, as far as blocks, ages and the like allow it."""
     now: int

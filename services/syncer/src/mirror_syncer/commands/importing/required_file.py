@@ -31,7 +31,7 @@ class RequiredFile:
     pins: tuple[Pin, ...] = ()
     """The releases that a lock names."""
     hashes: Mapping[NormalizedName, frozenset[Sha256]] = field(default_factory=dict)
-    """Of projects of which only files with these hashes may be installed."""
+    """By project: only files with these hashes may be installed."""
     left_out: tuple[str, ...] = ()
     """Sentences about what is not checked."""
     notes: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ def _requirement(wanted: Wanted) -> Need:
 def _hashes_of(
     named: Iterable[tuple[NormalizedName, frozenset[Sha256]]],
 ) -> dict[NormalizedName, frozenset[Sha256]]:
-    """Return the hashes of each project of which every mention has some."""
+    """Return the hashes by project, for the projects that have some wherever they are named."""
     found: dict[NormalizedName, frozenset[Sha256] | None] = {}
     for name, hashes in named:
         before = found.get(name, frozenset())

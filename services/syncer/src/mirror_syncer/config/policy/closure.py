@@ -87,7 +87,7 @@ class Closure:
 
     @property
     def required(self) -> Iterator[NormalizedName]:
-        """Yield the projects of which some release is required, whether a line names them or not."""
+        """Yield the projects with a required release, whether a line names them or not."""
         return (name for name, project in self.projects.items() if project.rules)
 
 

@@ -49,7 +49,7 @@ class ClosureInForce:
 
         Args:
             force: also if nothing has changed.
-            lacking: projects whose files cannot be downloaded, besides those of which the catalog knows.
+            lacking: projects whose files cannot be downloaded, in addition to those that the catalog knows.
 
         Raises:
             LimitExceededError: the closure exceeds ``[limits]``, or more than a closure may have; nothing was

@@ -179,7 +179,7 @@ class ClosureStep:
             await self._feed.run_to_completion(run, tasks)
 
     def _circles(self, names: Collection[NormalizedName]) -> dict[NormalizedName, Circle]:
-        """Return the circles of projects of which at least two are to be published."""
+        """Return the circles with at least two projects to publish."""
         policy, found = self._policy.current, dict[NormalizedName, Circle]()
         for members in () if policy.closure is None else policy.closure.circles:
             due = set(members).intersection(names)
