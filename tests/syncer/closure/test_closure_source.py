@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import io
 import tarfile
 import time
@@ -514,6 +515,32 @@ async def test_project_cannot_plant_requirements_for_the_file_of_another(
 
     assert (await closures.lines(attacker, name=BAR)).requires_dist == ()
     assert (await closures.lines(victim)).requires_dist == ("a>=1",)
+
+
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize("fault", ["other wheel", "missing wheel"])
+async def test_false_promise_of_metadata_affects_only_its_project(
+    closures: Closures, pypi: fakepypi.FakePyPI, fault: str
+) -> None:
+    """A project that promises another's metadata and does not deliver it neither replaces it nor makes it fail."""
+    promised = pypi.index.project("foo").upload("1.0", requires_dist=("a>=1",)).files[WHEEL].metadata
+    pypi.index.project("bar").upload("1.0", requires_dist=("planted",))
+    wheel = "bar-1.0-py3-none-any.whl"
+    digest = hashlib.sha256(promised or b"").hexdigest()
+    pypi.faults.on_page("bar").edit_files(**{"core-metadata": {"sha256": digest}})
+    if fault == "missing wheel":
+        pypi.faults.on_metadata(wheel).status(404)
+        pypi.faults.on_file(wheel).status(404)
+
+    async with closures.begin() as source:
+        pages = [await source.page(name) for name in (BAR, FOO)]
+        own, other = (file_of(page, name) for page, name in zip(pages, (wheel, WHEEL), strict=True) if page)
+        if fault == "missing wheel":
+            with pytest.raises(RefusedError):
+                await source.requirement_lines(BAR, own)
+        else:
+            assert (await source.requirement_lines(BAR, own)).requires_dist == ("planted",)
+        assert (await source.requirement_lines(FOO, other)).requires_dist == ("a>=1",)
 
 
 async def test_sdist_is_read_whole_and_checked(closures: Closures, pypi: fakepypi.FakePyPI) -> None:

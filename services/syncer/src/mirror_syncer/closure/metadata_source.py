@@ -84,7 +84,7 @@ class MetadataSource:
         self._counts = counts
         self._now = now
         self._stores = stores
-        self._calls = SharedCalls[str, RequirementLines]()
+        self._calls = SharedCalls[tuple[NormalizedName, str], RequirementLines]()
         self._stored: dict[LinesKey, RequirementLines | None] = {}
         """What the catalog has of the keys that it was asked for."""
 
@@ -102,7 +102,8 @@ class MetadataSource:
 
     async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
         """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
-        key = next(iter(_verified_keys(file)), None) or file.url
+        # By project, since its page may promise metadata of another one and deliver something else.
+        key = project, next(iter(_verified_keys(file)), None) or file.url
         return await self._calls.get(key, lambda: self._find(project, file))
 
     async def cancel(self) -> None:
