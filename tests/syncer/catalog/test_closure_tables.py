@@ -7,8 +7,9 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
-from mirror_syncer.model.names import Sha256
+from mirror_syncer.catalog.requirement_lines import LinesKey, metadata_key, unverified_key
+from mirror_syncer.model.names import Filename, Sha256
+from mirror_syncer.model.page import File
 from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow
 from mirror_syncer.model.requirement_lines import RequirementLines
 
@@ -20,7 +21,7 @@ FULL = RequirementLines(('a>=1; extra == "é"', "b"), ("é",), ">=3.9", is_dynam
 
 def key(number: int) -> LinesKey:
     """Return the key of a digest."""
-    return verified_key(Sha256(f"{number:064x}"))
+    return metadata_key(Sha256(f"{number:064x}"))
 
 
 def kept(name: NormalizedName, body: bytes) -> CatalogUpdate:
@@ -75,7 +76,7 @@ def test_absent_project_is_remembered_until_its_time(catalog: Catalog) -> None:
 
 def test_other_upstream_is_asked_for_absent_projects(catalog: Catalog) -> None:
     """After a change of upstream, neither its predecessor's gaps nor its unverified words count."""
-    unverified = unverified_key(Sha256("a" * 64))
+    unverified = unverified_key(File(Filename("foo-1.0-py3-none-any.whl"), "", Sha256("a" * 64)))
     catalog.absent_projects.add(SIX, until=NOW + DAY, now=NOW)
     catalog.requirement_lines.put({unverified: FULL, key(1): FULL}, now=NOW)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import io
 import tarfile
 import time
@@ -18,6 +19,7 @@ import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog.requirement_lines import metadata_key
 from mirror_syncer.closure.closure_source import ClosureSource
 from mirror_syncer.closure.metadata_source import UNKNOWN
 from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
@@ -25,6 +27,7 @@ from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, RefusedError, UnreachableError
 from mirror_syncer.model.digests import Unhashed
+from mirror_syncer.model.names import Sha256
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -490,7 +493,54 @@ async def test_wheel_that_differs_from_its_promise_is_read_once(closures: Closur
     for _ in range(2):
         assert (await closures.lines(WHEEL)).requires_dist == ("a>=1",)
     assert len(project_lines(pypi, WHEEL)) == 1
-    assert closures.catalog.requirement_lines.get([other], now=0) == {}  # type: ignore[list-item]
+    assert closures.catalog.requirement_lines.get([metadata_key(Sha256(other))], now=0) == {}
+
+
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize(("victim", "attacker"), [(WHEEL, ".metadata"), (WHEEL, "bar-1.0.zip"), (SDIST, "bar-1.0.zip")])
+async def test_project_cannot_plant_requirements_for_the_file_of_another(
+    closures: Closures, pypi: fakepypi.FakePyPI, victim: str, attacker: str
+) -> None:
+    """Content that a project serves as metadata, or under another ending, says nothing about the copied file."""
+    content = pypi.index.project("foo").upload("1.0", requires_dist=("a>=1",)).files[victim].content
+    bar = pypi.index.project("bar")
+    if attacker == ".metadata":
+        attacker = "bar-1.0-py3-none-any.whl"
+        bar.upload_file(
+            attacker, bar.upload("2.0").files["bar-2.0-py3-none-any.whl"].content, version="1.0", metadata=content
+        )
+    else:
+        bar.upload_file(attacker, content, version="1.0")
+    pypi.faults.on_page("foo").edit(remove_core_metadata)
+
+    assert (await closures.lines(attacker, name=BAR)).requires_dist == ()
+    assert (await closures.lines(victim)).requires_dist == ("a>=1",)
+
+
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize("fault", ["other wheel", "missing wheel"])
+async def test_false_promise_of_metadata_affects_only_its_project(
+    closures: Closures, pypi: fakepypi.FakePyPI, fault: str
+) -> None:
+    """A project that promises another's metadata and does not deliver it neither replaces it nor makes it fail."""
+    promised = pypi.index.project("foo").upload("1.0", requires_dist=("a>=1",)).files[WHEEL].metadata
+    pypi.index.project("bar").upload("1.0", requires_dist=("planted",))
+    wheel = "bar-1.0-py3-none-any.whl"
+    digest = hashlib.sha256(promised or b"").hexdigest()
+    pypi.faults.on_page("bar").edit_files(**{"core-metadata": {"sha256": digest}})
+    if fault == "missing wheel":
+        pypi.faults.on_metadata(wheel).status(404)
+        pypi.faults.on_file(wheel).status(404)
+
+    async with closures.begin() as source:
+        pages = [await source.page(name) for name in (BAR, FOO)]
+        own, other = (file_of(page, name) for page, name in zip(pages, (wheel, WHEEL), strict=True) if page)
+        if fault == "missing wheel":
+            with pytest.raises(RefusedError):
+                await source.requirement_lines(BAR, own)
+        else:
+            assert (await source.requirement_lines(BAR, own)).requires_dist == ("planted",)
+        assert (await source.requirement_lines(FOO, other)).requires_dist == ("a>=1",)
 
 
 async def test_sdist_is_read_whole_and_checked(closures: Closures, pypi: fakepypi.FakePyPI) -> None:

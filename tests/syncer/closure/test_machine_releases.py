@@ -6,6 +6,7 @@ from packaging.version import Version
 from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.machine_releases import InstallableReleases
 from mirror_syncer.closure.project import Project
+from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.model.names import Filename, Sha256
@@ -30,7 +31,7 @@ def project() -> Project:
     policy = POLICY.project(FOO)
     assert policy is not None
     found = Project(FOO)
-    found.candidates = Candidates.read(FOO, files, policy, published={}, now=0)
+    found.candidates = Candidates.fitted(Admission(FOO, files, policy, published={}, now=0))
     return found
 
 

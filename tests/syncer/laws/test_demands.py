@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from mirror_contract import UnmetReason
 from mirror_syncer.config import Age, ProjectPolicy, Selection, VersionRule, decide
+from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
@@ -78,7 +79,7 @@ def required(
 
 def candidates(files: Iterable[File], policy: ProjectPolicy, before: Iterable[File] = ()) -> Candidates:
     """Return the candidates of a page."""
-    return Candidates.read(FOO, tuple(files), policy, published=publish(before).files, now=NOW)
+    return Candidates.fitted(Admission(FOO, tuple(files), policy, published=publish(before).files, now=NOW))
 
 
 def versions(releases: Iterable[Release]) -> set[str]:

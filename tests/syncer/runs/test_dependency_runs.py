@@ -9,7 +9,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState, UnmetReason
-from mirror_syncer.catalog.requirement_lines import verified_key
+from mirror_syncer.catalog.requirement_lines import metadata_key
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.runs import engine
@@ -234,7 +234,7 @@ async def test_resolution_forgets_requirements_that_nothing_uses(site: Site, pyp
     """What no resolution has read for 180 days is deleted, so that the catalog does not grow for ever."""
     upload(pypi, "app 1.0: lib", "lib 1.0")
     choose(site, "app")
-    unused, used = verified_key(Sha256("0" * 64)), verified_key(Sha256("1" * 64))
+    unused, used = metadata_key(Sha256("0" * 64)), metadata_key(Sha256("1" * 64))
     now = int(time.time())
     async with site.running() as running:
         lines = running.mirror.catalog.requirement_lines

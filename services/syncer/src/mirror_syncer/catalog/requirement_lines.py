@@ -10,10 +10,16 @@ from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.schema import requirement_lines
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.model.names import Sha256
+from mirror_syncer.model.page import File
 from mirror_syncer.model.requirement_lines import RequirementLines
 
 LinesKey = NewType("LinesKey", str)
-"""The digest of a distribution's metadata or of its file; with a prefix, where the lines are not verified by it."""
+"""
+The digest of a distribution's metadata or of its file, with a prefix that says how content of that digest was read.
+
+Without the prefix, an upstream could plant lines for another project's wheel: it would serve that wheel as the
+``.metadata`` of its own, or as a source distribution.
+"""
 
 _UNVERIFIED = "unverified:"
 _DAY_SECONDS = 86_400
@@ -22,14 +28,20 @@ _DEFAULTS = msgspec.to_builtins(RequirementLines())
 _lines = msgspec.json.Decoder(RequirementLines)
 
 
-def verified_key(digest: Sha256) -> LinesKey:
-    """Return the key of lines whose metadata, or whose file, has this digest."""
-    return LinesKey(digest)
+def metadata_key(digest: Sha256) -> LinesKey:
+    """Return the key of lines whose metadata has this digest."""
+    return LinesKey(f"metadata:{digest}")
 
 
-def unverified_key(file_digest: Sha256) -> LinesKey:
+def file_key(file: File) -> LinesKey:
+    """Return the key of lines that were read out of a whole file; the ending of its name decides how."""
+    ending = file.filename.lower().rpartition(".")[2]
+    return LinesKey(f"{ending}:{file.sha256}")
+
+
+def unverified_key(file: File) -> LinesKey:
     """Return the key of lines that were read out of a part of a file, whose digest could not be checked."""
-    return LinesKey(f"{_UNVERIFIED}{file_digest}")
+    return LinesKey(f"{_UNVERIFIED}{file_key(file)}")
 
 
 class StoredRequirementLines:

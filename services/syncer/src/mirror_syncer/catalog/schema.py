@@ -175,7 +175,7 @@ kept_page = Table(
     Index("kept_page_digest", "name", "sha256"),
 )
 
-# What distributions require, in JSON, by the digest of their metadata or of the file, see model/requirement_lines.py.
+# What distributions require, in JSON, by the digest of their metadata or of the file, see catalog/requirement_lines.py.
 requirement_lines = Table(
     "requirement_lines",
     metadata,

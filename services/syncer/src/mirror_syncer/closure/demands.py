@@ -19,6 +19,7 @@ from mirror_syncer.closure.project import MAX_TRIES, Project
 from mirror_syncer.closure.release_reader import ReleaseReader
 from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
+from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
@@ -189,9 +190,8 @@ class Demands:
             return
         project.on_disk = {} if published is None else published.files
         files = () if page.status is ProjectStatus.QUARANTINED else page.files
-        project.candidates = Candidates.read(
-            project.name, files, project_policy, published=project.on_disk, now=self._now
-        )
+        admission = Admission(project.name, files, project_policy, published=project.on_disk, now=self._now)
+        project.candidates = Candidates.fitted(admission)
 
     def _select(self, project: Project) -> list[Release]:
         """Select releases by all that is demanded; return those that have not been read."""

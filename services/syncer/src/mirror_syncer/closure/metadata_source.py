@@ -11,7 +11,7 @@ from typing import Protocol
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
+from mirror_syncer.catalog.requirement_lines import LinesKey, file_key, metadata_key, unverified_key
 from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
 from mirror_syncer.closure.requests import RequestCounts, SharedCalls
 from mirror_syncer.errors import FileRejectedError, RefusedError
@@ -84,7 +84,7 @@ class MetadataSource:
         self._counts = counts
         self._now = now
         self._stores = stores
-        self._calls = SharedCalls[str, RequirementLines]()
+        self._calls = SharedCalls[tuple[NormalizedName, str], RequirementLines]()
         self._stored: dict[LinesKey, RequirementLines | None] = {}
         """What the catalog has of the keys that it was asked for."""
 
@@ -102,7 +102,8 @@ class MetadataSource:
 
     async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
         """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
-        key = next(iter(_verified_keys(file)), None) or file.url
+        # By project, since its page may promise metadata of another one and deliver something else.
+        key = project, next(iter(_verified_keys(file)), None) or file.url
         return await self._calls.get(key, lambda: self._find(project, file))
 
     async def cancel(self) -> None:
@@ -153,9 +154,9 @@ class MetadataSource:
                 except FileNotFoundError:
                     body = None
             if body is not None and _digest(body) == promise:
-                return _Read(parse_metadata(body), verified_key(promise))
+                return _Read(parse_metadata(body), metadata_key(promise))
         body = wheel_metadata(path)
-        return None if body is None else _Read(parse_metadata(body), verified_key(file.sha256))
+        return None if body is None else _Read(parse_metadata(body), file_key(file))
 
     def _read_sdist(self, path: Path, file: File) -> _Read | None:
         with explain_disk_errors(path, cannot_be="read"):
@@ -164,20 +165,20 @@ class MetadataSource:
                     contents = read_sdist(sdist, file.filename)
             except FileNotFoundError:
                 return None
-        return _Read(_parse_sdist(contents), verified_key(file.sha256))
+        return _Read(_parse_sdist(contents), file_key(file))
 
     async def _request_wheel(self, index: Index, file: File) -> _Read:
         promise = promised_metadata(file)
         if file.core_metadata and (body := await self._request_metadata(index, file, promise)) is not None:
             lines = await asyncio.to_thread(parse_metadata, body)
-            return _Read(lines, next(iter(_unverified_keys(file)), None) if promise is None else verified_key(promise))
+            return _Read(lines, next(iter(_unverified_keys(file)), None) if promise is None else metadata_key(promise))
         async with self._slots:
             body = await read_remote_metadata(
                 index, file.url, size=file.size, priority=self._priority, count=self._count
             )
         lines = await asyncio.to_thread(parse_metadata, body)
         if promise is not None and _digest(body) == promise:
-            return _Read(lines, verified_key(promise))
+            return _Read(lines, metadata_key(promise))
         return _Read(lines, next(iter(_unverified_keys(file)), None))
 
     async def _request_metadata(self, index: Index, file: File, promise: Sha256 | None) -> bytes | None:
@@ -204,7 +205,7 @@ class MetadataSource:
             finally:
                 self._count(sink.position)
             lines = await asyncio.to_thread(self._check_and_parse_sdist, sink.body, file)
-        return _Read(lines, None if file.sha256 == NO_DIGEST else verified_key(file.sha256))
+        return _Read(lines, None if file.sha256 == NO_DIGEST else file_key(file))
 
     def _check_and_parse_sdist(self, body: bytes, file: File) -> RequirementLines:
         if file.sha256 != NO_DIGEST and (found := _digest(body)) != file.sha256:
@@ -236,14 +237,14 @@ def _verified_keys(file: File) -> Iterable[LinesKey]:
     """Yield the keys of lines that a digest vouches for; an sdist's metadata does not say how it is built."""
     promise = promised_metadata(file)
     if promise is not None and _is_wheel(file):
-        yield verified_key(promise)
+        yield metadata_key(promise)
     if file.sha256 != NO_DIGEST:
-        yield verified_key(file.sha256)
+        yield file_key(file)
 
 
 def _unverified_keys(file: File) -> Iterable[LinesKey]:
     if file.sha256 != NO_DIGEST:
-        yield unverified_key(file.sha256)
+        yield unverified_key(file)
 
 
 def _digest(body: bytes) -> Sha256:

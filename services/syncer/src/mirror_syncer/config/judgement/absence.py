@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName
 
 from mirror_contract import UnmetReason
 from mirror_contract.distributions import Installers
@@ -12,7 +11,6 @@ from mirror_syncer.config.judgement.newest import newest_first
 from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.listing import listed
-from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.model.page import File
 
 _MAX_SHOWN = 200  # characters of a specifier; a hostile release writes ten thousand
@@ -23,15 +21,14 @@ class Absence:
     Explains what is missing on one page.
 
     Args:
-        files: all files of the page.
-        admission: its rules, with each release fitted to the machines.
+        admission: of the page, with each release fitted to the machines.
     """
 
-    def __init__(self, name: NormalizedName, files: Sequence[File], admission: Admission, machines: Machines) -> None:
-        self._name = name
+    def __init__(self, admission: Admission) -> None:
+        self._name = admission.name
         self._admission = admission
-        self._machines = machines
-        self._all = newest_first(read_releases(name, files))
+        self._machines = admission.rules.machines
+        self._all = newest_first(read_releases(admission.name, admission.files))
 
     def explain(self, specifier: SpecifierSet, clients: int) -> tuple[UnmetReason, str]:
         """

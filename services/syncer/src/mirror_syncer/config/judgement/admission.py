@@ -32,6 +32,11 @@ class Admission:
     The files of one page that its versions may select; each method applies one rule to what the ones before it left.
 
     Attributes:
+        name: the project.
+        files: all files of the page.
+        rules: of the project's policy.
+        published: the published files by name.
+        now: seconds since the epoch.
         releases: in the page's order; the candidates of each are the files that no rule has left out so far.
         reasons: why files are kept whatever the lines say, by file name.
         held: the files that wait, by file name.
@@ -50,10 +55,12 @@ class Admission:
         published: Mapping[str, File],
         now: int,
     ) -> None:
-        self._files = files
+        self.name = name
+        self.files = files
+        self.rules = policy.rules
+        self.published = published
+        self.now = now
         self._policy = policy
-        self._published = published
-        self._now = now
         self.releases = read_releases(name, files)
         self.reasons: dict[Filename, str] = {}
         self._passing = set[Filename]()
@@ -71,8 +78,8 @@ class Admission:
     def _block(self) -> None:
         """Block what a line of ``[block]`` or an advisory names by version or content."""
         blocks = self._policy.blocks
-        hashes = self._policy.rules.hashes | blocked_hashes(blocks)
-        if not blocks and (not hashes or hashes.isdisjoint(map(_SHA256, self._files))):
+        hashes = self.rules.hashes | blocked_hashes(blocks)
+        if not blocks and (not hashes or hashes.isdisjoint(map(_SHA256, self.files))):
             return  # nearly all pages
         for release in self.releases:
             version = release.version
@@ -102,7 +109,7 @@ class Admission:
         if not pins and not released:
             return
         for release in self.releases:
-            by = next((one for one in released if release.version and one.holds(release.version, now=self._now)), None)
+            by = next((one for one in released if release.version and one.holds(release.version, now=self.now)), None)
             if by is not None:
                 self._note_expiry(by.until)
             for file, _ in release.candidates:
@@ -110,21 +117,21 @@ class Admission:
                 if pinned:
                     self.reasons[file.filename] = f"{pinned[0].source} pins it"
                     # A lock with hashes does not vouch for a wheel that is added to its release later.
-                    if self._policy.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
+                    if self.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
                         self._passing.add(file.filename)
                 elif by is not None:
                     self.reasons[file.filename] = by.because
 
     def _hold(self) -> None:
         """Hold the files that are too young."""
-        age = self._policy.rules.age
+        age = self.rules.age
         if not age.is_on:
             return
-        cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
-        if cooldown.are_mature(self._files):
+        cooldown = Cooldown(age, self._policy.exemptions, now=self.now)
+        if cooldown.are_mature(self.files):
             return
         for release in self.releases:
-            held = cooldown.held(release.candidates, passing=self._passing, published=self._published)
+            held = cooldown.held(release.candidates, passing=self._passing, published=self.published)
             if not held:
                 continue
             if (exemption := cooldown.exemption(release.version)) is not None:
@@ -137,14 +144,14 @@ class Admission:
 
     def _leave_out_unfit(self) -> None:
         """Leave out what ``[files]`` does not want, and what no machine can install; note what the rest fits."""
-        rules = self._policy.rules.files
+        rules = self.rules.files
         if rules.judges_files:
             for release in self.releases:
                 for file, _ in release.candidates:
                     if (objection := next(rules.objections(file), None)) is not None:
                         self._leave_out(file, objection)
             self._drop(self.left_out)
-        machines = self._policy.rules.machines
+        machines = self.rules.machines
         fit = Release.note_installers if machines.are_all else partial(self._fit, compatibility(machines))
         self.everyone = EVERYONE if machines.are_all else compatibility(machines).everyone
         for release in self.releases:
@@ -173,7 +180,7 @@ class Admission:
         release.candidates = [one for one in release.candidates if one[0].filename not in left_out]
 
     def _note_expiry(self, time: int | None) -> None:
-        if time is not None and time > self._now and (self.expires_at is None or time < self.expires_at):
+        if time is not None and time > self.now and (self.expires_at is None or time < self.expires_at):
             self.expires_at = time
 
     def _leave_out(self, file: File, reason: str) -> None:

@@ -5,14 +5,13 @@ The dependency closure asks a page again with each new demand. So the rules that
 and what a version rule chooses is remembered.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, reduce
 from operator import or_
 from typing import Self
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
@@ -22,7 +21,6 @@ from mirror_syncer.config.judgement.newest import newest_first
 from mirror_syncer.config.judgement.project_size import too_large
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.judgement.version_choice import NOTHING, Chosen, VersionChoice
-from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.config.policy.selection import VersionRule
 from mirror_syncer.model.page import File, names
 
@@ -37,43 +35,18 @@ class Candidates:
         admission: what these rules say about each file.
     """
 
-    def __init__(
-        self,
-        name: NormalizedName,
-        files: Sequence[File],
-        policy: ProjectPolicy,
-        *,
-        published: Mapping[str, File],
-        now: int,
-    ) -> None:
-        self._name = name
-        self._files = files
-        self._rules = policy.rules
-        self._published = published
-        self.admission = Admission(name, files, policy, published=published, now=now)
-        self._now = now
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+        self._rules = admission.rules
+        self._published = admission.published
         self._unusable: tuple[frozenset[str], frozenset[Release]] = frozenset(), _NONE
         self._known: dict[tuple[VersionRule, bool], Chosen] = {}
         self._superseded_until: int | None = None
 
     @classmethod
-    def read(
-        cls,
-        name: NormalizedName,
-        files: Sequence[File],
-        policy: ProjectPolicy,
-        *,
-        published: Mapping[str, File],
-        now: int,
-    ) -> Self:
-        """
-        Return the candidates of a page, with each release fitted to the machines.
-
-        Args:
-            published: the published files by name.
-            now: seconds since the epoch.
-        """
-        candidates = cls(name, files, policy, published=published, now=now)
+    def fitted(cls, admission: Admission) -> Self:
+        """Return the candidates of a page, with each release fitted to the machines."""
+        candidates = cls(admission)
         for release in candidates.ordered:
             release.ensure_fit()
         return candidates
@@ -191,14 +164,14 @@ class Candidates:
             everyone=self.admission.everyone,
             min_age=int(self._rules.age.min.total_seconds()),
             superseded=int(self._rules.superseded.total_seconds()),
-            now=self._now,
+            now=self.admission.now,
         )
 
     @cached_property
     def _absence(self) -> Absence:
         for release in self.ordered:
             release.ensure_fit()  # so that the admission is complete
-        return Absence(self._name, self._files, self.admission, self._rules.machines)
+        return Absence(self.admission)
 
     @cached_property
     def _kept_anyway(self) -> set[Release]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.project_size import too_large
 from mirror_syncer.config.judgement.release import Release
@@ -72,7 +73,7 @@ def screen(
     """
     if policy.keeps_all:
         return Screening(tuple(files))
-    candidates = Candidates(name, files, policy, published=published, now=now)
+    candidates = Candidates(Admission(name, files, policy, published=published, now=now))
     screener = _Screener(candidates, policy, published=published)
     screener.select(defers=defers)
     screener.limit_size()
