@@ -156,7 +156,7 @@ def test_page_of_ten_thousand_releases(index: IndexMaker) -> None:
 
 @pytest.mark.parametrize("line", ["bad", "user"], ids=["a line", "a requirement"])
 def test_project_without_a_usable_release_costs_few_requests(index: IndexMaker, line: str) -> None:
-    """Where pip can read no release, only the newest are tried, and the requirement on the project is listed as unmet."""
+    """Where pip can read no release, only the newest are tried; the requirement on the project is unmet."""
     index.upload("user", "1.0", "bad")
     for number in range(5_000):
         index.upload("bad", f"1.{number}", UNREADABLE)

@@ -12,7 +12,7 @@ from mirror_contract import RunState, UnmetReason
 from mirror_syncer.config.policy.closure import Unmet
 from mirror_syncer.runs.sync.unmet_report import describe
 from syncer.indexes import choose, upload
-from syncer.site import Running, Site
+from syncer.site import IMPATIENT, Running, Site
 
 _WITHHOLD = '[dependencies]\nunmet = "withhold"\n'
 
@@ -95,6 +95,43 @@ async def test_page_that_fails_leaves_everything_published(site: Site, pypi: fak
         run = await running.sync()
     assert run.state is RunState.SUCCEEDED
     assert site.pages() == ["app", "base", "lib", "news"]
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.FORBIDDEN])
+async def test_page_that_failed_is_not_requested_again_in_the_run(
+    site: Site, pypi: fakepypi.FakePyPI, status: HTTPStatus
+) -> None:
+    """A line's page that fails costs one request with its retries and is reported once; the next run asks again."""
+    upload(pypi, "app 1.0: lib, news", "lib 1.0", "news 1.0", "other 1.0")
+    choose(site, "app", "lib", "other")
+    for name in ("lib", "news"):
+        pypi.faults.on_page(name).status(status)
+    attempts = IMPATIENT.attempts if status is HTTPStatus.INTERNAL_SERVER_ERROR else 1
+    async with site.running() as running:
+        run = await running.sync()
+
+        assert [pypi.log.paths().count(f"/simple/{name}/") for name in ("lib", "news")] == [attempts, attempts]
+        assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
+        assert [failure.project for failure in run.failures].count("lib") == 1
+        assert site.pages() == ["app", "other"]
+
+        pypi.faults.clear()
+        run = await running.sync()
+    assert run.state is RunState.SUCCEEDED
+    assert site.pages() == ["app", "lib", "news", "other"]
+
+
+async def test_metadata_that_failed_is_not_requested_again_in_the_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Metadata that fails costs one request with its retries, though the run resolves again after it published."""
+    upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")
+    choose(site, "app", "other")
+    pypi.faults.on_metadata(project="lib").status(500)
+    run = await site.sync()
+
+    asked = [path for path in pypi.log.paths() if path.endswith("lib-1.0-py3-none-any.whl.metadata")]
+    assert len(asked) == IMPATIENT.attempts
+    assert run.state is RunState.INCOMPLETE
+    assert site.pages() == ["app", "other"]
 
 
 async def test_unreadable_page_keeps_published_dependencies(site: Site, pypi: fakepypi.FakePyPI) -> None:

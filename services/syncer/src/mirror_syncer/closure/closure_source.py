@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.page_source import PageSource
-from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
+from mirror_syncer.closure.requests import MAX_REQUESTS, FailedRequests, RequestCounts
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
@@ -34,6 +34,7 @@ class ClosureSource:
         force: also ask upstream again for projects that it lacked less than a day ago.
         stores: False: nothing is stored, for a command beside the service.
         refreshed: projects whose page is requested again, though one is stored: a sync begins with that, too.
+        failed: what failed before in this run, and is not requested again; it grows.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class ClosureSource:
         force: bool = False,
         stores: bool = True,
         refreshed: Collection[NormalizedName] = (),
+        failed: FailedRequests | None = None,
     ) -> None:
+        failed = FailedRequests() if failed is None else failed
         self.counts = RequestCounts()
         slots = asyncio.Semaphore(MAX_REQUESTS)
         self._pages = PageSource(
@@ -65,6 +68,7 @@ class ClosureSource:
             force=force,
             stores=stores,
             refreshed=refreshed,
+            failed=failed,
         )
         self._metadata = MetadataSource(
             catalog=catalog,
@@ -76,6 +80,7 @@ class ClosureSource:
             counts=self.counts,
             now=now,
             stores=stores,
+            failed=failed,
         )
 
     @classmethod

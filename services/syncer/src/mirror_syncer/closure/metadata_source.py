@@ -13,8 +13,8 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.catalog.requirement_lines import LinesKey, file_key, metadata_key, unverified_key
 from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
-from mirror_syncer.closure.requests import RequestCounts, SharedCalls
-from mirror_syncer.errors import FileRejectedError, RefusedError
+from mirror_syncer.closure.requests import FailedRequests, RequestCounts, SharedCalls
+from mirror_syncer.errors import FileRejectedError, RefusedError, UpstreamError
 from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
 from mirror_syncer.model.names import Sha256, metadata_name
 from mirror_syncer.model.page import File, PublishedPage, names
@@ -59,6 +59,7 @@ class MetadataSource:
         slots: bounds the requests at once.
         now: returns the time in seconds since the epoch.
         stores: False: nothing is stored.
+        failed: what is not requested again; it grows.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class MetadataSource:
         counts: RequestCounts,
         now: Callable[[], int],
         stores: bool,
+        failed: FailedRequests,
     ) -> None:
         self._catalog = catalog
         self._view = view
@@ -84,6 +86,7 @@ class MetadataSource:
         self._counts = counts
         self._now = now
         self._stores = stores
+        self._failed = failed.files
         self._calls = SharedCalls[tuple[NormalizedName, str], RequirementLines]()
         self._stored: dict[LinesKey, RequirementLines | None] = {}
         """What the catalog has of the keys that it was asked for."""
@@ -137,7 +140,13 @@ class MetadataSource:
         if self._index is None:
             self._counts.not_made += 1
             return _Read(UNKNOWN, None)
-        return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
+        if (reason := self._failed.get(file.url)) is not None:
+            raise UpstreamError(reason)
+        try:
+            return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
+        except (UpstreamError, FileRejectedError) as error:
+            self._failed[file.url] = str(error)
+            raise
 
     async def _read_on_disk(self, project: NormalizedName, file: File) -> _Read | None:
         published = await self._pages.published(project)

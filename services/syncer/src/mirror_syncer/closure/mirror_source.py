@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
-from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts, SharedCalls
+from mirror_syncer.closure.requests import MAX_REQUESTS, FailedRequests, RequestCounts, SharedCalls
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -32,6 +32,7 @@ class MirrorSource:
             counts=RequestCounts(),
             now=lambda: int(time.time()),
             stores=False,
+            failed=FailedRequests(),
         )
 
     async def page(self, name: NormalizedName) -> Page | None:

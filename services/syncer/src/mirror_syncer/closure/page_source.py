@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.requests import RequestCounts, SharedCalls
+from mirror_syncer.closure.requests import FailedRequests, RequestCounts, SharedCalls
 from mirror_syncer.errors import InvalidPageError, RefusedError, UnreachableError, UpstreamError
 from mirror_syncer.model.page import Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
@@ -46,6 +46,7 @@ class PageSource:
         force: also ask upstream again for projects that it lacked a short time ago.
         stores: False: nothing is stored.
         refreshed: projects whose page is requested again, though one is stored.
+        failed: what is not requested again; it grows.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class PageSource:
         force: bool,
         stores: bool,
         refreshed: Collection[NormalizedName],
+        failed: FailedRequests,
     ) -> None:
         self._catalog = catalog
         self._view = view
@@ -76,6 +78,7 @@ class PageSource:
         self._force = force
         self._stores = stores
         self._refreshed = frozenset(refreshed)
+        self._failed = failed.pages
         self._pages = SharedCalls[NormalizedName, Page | None]()
         self._published = SharedCalls[NormalizedName, PublishedPage | None]()
 
@@ -117,12 +120,18 @@ class PageSource:
         if self._index is None:
             self._counts.not_made += 1
             raise UnreachableError(f"the page of {name} is not here, and upstream was not asked")
+        if (reason := self._failed.get(name)) is not None:
+            raise UpstreamError(reason)
         validators = NO_VALIDATORS if stored.page is None or stored.row is None else stored.row.validators
-        async with self._slots:
-            self._counts.pages += 1
-            answer = await self._index.page(name, validators=validators, priority=self._priority)
-        if isinstance(answer, Gone) and answer.index_missing is not None:
-            raise RefusedError(answer.index_missing)
+        try:
+            async with self._slots:
+                self._counts.pages += 1
+                answer = await self._index.page(name, validators=validators, priority=self._priority)
+            if isinstance(answer, Gone) and answer.index_missing is not None:
+                raise RefusedError(answer.index_missing)
+        except (UpstreamError, InvalidPageError) as error:
+            self._failed[name] = str(error)
+            raise
         return answer
 
     def _is_old(self, row: ProjectRow | None) -> bool:

@@ -1,9 +1,11 @@
-"""Requests of a dependency closure: few at a time, each made once, and counted."""
+"""Requests of a dependency closure: few at a time, each made once, counted, and not repeated when they fail."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from packaging.utils import NormalizedName
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -22,6 +24,20 @@ class RequestCounts:
     metadata_bytes: int = 0
     not_made: int = 0
     """What would have been requested if there were an upstream to ask."""
+
+
+@dataclass(slots=True)
+class FailedRequests:
+    """
+    What upstream did not deliver in a run, and why.
+
+    A run resolves several times, and a page that fails takes up to 150 s: all attempts, each after a longer wait. So
+    what failed once is not requested again before the next run.
+    """
+
+    pages: dict[NormalizedName, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    """By URL."""
 
 
 class SharedCalls(Generic[K, V]):

@@ -269,6 +269,8 @@ class Dispatcher:
         counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that is older than the list says is behind, which is no failure.
         counts.projects_failed += bool(failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        if outcome.page_failed:
+            run.sync.failed_requests.pages[row.name] = row.error or "its page failed before"
         if outcome.gone and not run.sync.whole_index:
             run.sync.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn

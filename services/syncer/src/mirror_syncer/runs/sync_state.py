@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.closure.requests import FailedRequests
 from mirror_syncer.model.serials import SerialBounds
 
 
@@ -18,6 +19,7 @@ class SyncState:
         upstream_news: upstream has sent something new that the catalog has not recorded yet.
         allow_removals: removals that a person allows, overriding the deletion guard.
         failed_judgements: projects that failed when the new policy was applied to them.
+        failed_requests: what upstream did not deliver, which no resolution of the run requests again.
         gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
         postponed: collects the projects that do not fit on the full disk; None: such a project ends the run.
         defers: with a closure, new releases wait for their turn, after what they require.
@@ -32,6 +34,7 @@ class SyncState:
     upstream_news: bool = False
     allow_removals: int | None = None
     failed_judgements: set[NormalizedName] = field(default_factory=set)
+    failed_requests: FailedRequests = field(default_factory=FailedRequests)
     gone: list[NormalizedName] = field(default_factory=list)
     postponed: set[NormalizedName] | None = None
     defers: bool = False

@@ -119,6 +119,7 @@ class ClosureInForce:
             bounds=run.sync.serial_bounds,
             priority=run.priority,
             force=force,
+            failed=run.sync.failed_requests,
         )
         lacking = {*lacking, *await asyncio.to_thread(self.lacking)}
         started = time.monotonic()

@@ -31,6 +31,8 @@ class Outcome:
     tally: Tally = field(default_factory=Tally)
     unreachable: bool = False
     """Upstream did not answer."""
+    page_failed: bool = False
+    """Upstream was asked for the page, and did not deliver it."""
     gone: bool = False
     """Upstream no longer has the project, and it is published: the deletion guard decides whether it is withdrawn."""
     newly: bool = True
@@ -126,7 +128,11 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
     state = row.state if row.state is ProjectState.WITHDRAWN else ProjectState.FAILING
     reason = absence(row, index_missing)
     failed = replace(row, state=state, error=reason, checked_at=now)
-    return Outcome(Publication(CatalogUpdate(failed)), (Failure(project=row.name, reason=reason),))
+    return Outcome(
+        Publication(CatalogUpdate(failed)),
+        (Failure(project=row.name, reason=reason),),
+        page_failed=index_missing is not None,
+    )
 
 
 def absence(row: ProjectRow, index_missing: str | None) -> str:

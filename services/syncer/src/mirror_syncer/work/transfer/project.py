@@ -87,7 +87,7 @@ class Transfer:
             async with self._judge.judge(work, row, on_disk) as judged:
                 outcome = await self._carry_out(work, row, judged)
         except (UpstreamError, InvalidPageError) as error:
-            outcome = after_failure(row, error)
+            outcome = replace(after_failure(row, error), page_failed=not work.offline)
         # A verify that repairs has reported it already.
         return after_alteration(outcome) if on_disk.altered and not work.damaged else outcome
 
