@@ -44,7 +44,9 @@ async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi
             one.reason for one in run.failures
         ]
         assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl"}  # nothing has replaced it
         assert unmet_reasons(running) == [("lib>=2", UnmetReason.FAILED)]
+        assert len([path for path in pypi.log.paths() if path.endswith("lib-2.0-py3-none-any.whl")]) == 1
 
         pypi.faults.clear()
         assert (await running.sync("lib")).state is RunState.SUCCEEDED
