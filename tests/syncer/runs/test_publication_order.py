@@ -105,6 +105,33 @@ async def test_interrupted_sync_continues_in_order(site: Site, pypi: fakepypi.Fa
     assert site.pages() == ["app", "lib", "news"]
 
 
+async def test_sync_after_a_cancelled_one_publishes_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What a cancelled sync resolved and did not publish waits for its turn in the next sync, too."""
+    upload(pypi, "app 1.0: lib<2", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib>=2", "lib 2.0: news", "news 1.0")
+        gate = pypi.faults.on_file(project="news").gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        active = running.mirror.runs.active(run.id)
+        assert active is not None
+        cancelling = asyncio.create_task(running.mirror.engine.cancel(active))
+        while not active.is_stopping:
+            await asyncio.sleep(0)
+        gate.open()
+        await cancelling
+        assert (await running.ended(run)).state is RunState.CANCELLED
+        slow_down(pypi, lib=1.2)  # no group waits longer than a second for others
+        async with watched(site) as found:
+            run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert found == []
+    assert site.pages() == ["app", "lib", "news"]
+
+
 @pytest.mark.slow
 @pytest.mark.proves("reliability/crash")
 async def test_kill_at_any_step_leaves_everything_installable(
