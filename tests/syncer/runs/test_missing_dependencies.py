@@ -54,6 +54,22 @@ async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi
     assert site.filenames("lib") == {"lib-2.0-py3-none-any.whl"}
 
 
+async def test_old_release_stays_until_the_new_one_is_whole(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A release that lacks one of its files takes the place of no other; it does once it is whole."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("lib").upload("2.0")
+        pypi.faults.on_file("lib-2.0.tar.gz").status(404)
+        assert (await running.sync()).state is RunState.INCOMPLETE
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"}
+
+        pypi.faults.clear()
+        assert (await running.sync()).state is RunState.SUCCEEDED
+    assert site.filenames("lib") == {"lib-2.0-py3-none-any.whl", "lib-2.0.tar.gz"}
+
+
 @pytest.mark.parametrize("circle", [False, True])
 async def test_release_is_withheld_until_its_dependency_is_here(
     site: Site, pypi: fakepypi.FakePyPI, *, circle: bool
