@@ -243,6 +243,17 @@ async def test_absent_project_is_asked_for_once_a_day(closures: Closures, pypi: 
     assert await closures.page(BAR) is not None
 
 
+async def test_absent_project_that_is_published_since_is_found(
+    site: Site, closures: Closures, pypi: fakepypi.FakePyPI
+) -> None:
+    """A project that upstream lacked earlier today is there once a sync of it has published it."""
+    assert await closures.page() is None
+    pypi.index.project("foo").upload("1.0")
+    site.select("foo")
+    await site.sync()
+    assert await closures.page() is not None
+
+
 async def test_page_of_an_unpublished_project_is_requested_again_after_a_day(
     closures: Closures, pypi: fakepypi.FakePyPI
 ) -> None:

@@ -91,3 +91,16 @@ async def test_limit_below_what_is_published_fails(site: Site, pypi: fakepypi.Fa
 
     assert run.state is RunState.FAILED
     assert site.pages() == ["app", "lib"]
+
+
+async def test_limit_holds_for_what_follows_from_the_policy_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Once all requirements are known, a policy that still exceeds its limit downloads nothing either."""
+    upload(pypi, "app 1.0: lib", "lib 1.0: base", "base 1.0", "other 1.0")
+    choose(site, "other")
+    await site.sync()
+    for limit in (2, 3):
+        choose(site, "app", "other", more=f"[limits]\nprojects = {limit}\n")
+        run = await site.sync()
+
+        assert (run.state, run.counts.files_fetched) == (RunState.FAILED, 0)
+        assert site.pages() == ["other"]

@@ -54,18 +54,21 @@ async def test_first_run_leaves_each_project_current(site: Site, pypi: fakepypi.
 
 async def test_named_run_brings_new_dependencies(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A sync of one project brings what its new release requires, and requests no other line's page."""
-    upload(pypi, "app 1.0", "other 1.0")
+    upload(pypi, "app 1.0", "other 1.0: base", "base 1.0")
     choose(site, "app", "other")
     async with site.running() as running:
         await running.sync()
-        upload(pypi, "app 2.0: news", "news 1.0", "other 2.0")
+        upload(pypi, "app 2.0: news", "news 1.0", "other 2.0: base")
         pypi.log.forget()
         run = await running.sync("app")
+        closure = running.mirror.policy.current.closure
 
     assert run.state is RunState.SUCCEEDED
-    assert site.pages() == ["app", "news", "other"]
+    assert closure is not None
+    assert closure.projects.keys() == {"app", "base", "news", "other"}  # what is known of the others counts on
+    assert site.pages() == ["app", "base", "news", "other"]
     assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
-    assert not [path for path in pypi.log.paths() if "other" in path]
+    assert not [path for path in pypi.log.paths() if "other" in path or "base" in path]
 
 
 async def test_offline_run_asks_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -44,12 +44,30 @@ async def test_file_that_fails_is_reported_with_the_requirement(site: Site, pypi
             one.reason for one in run.failures
         ]
         assert site.filenames("app") == {"app-2.0-py3-none-any.whl"}
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl"}  # nothing has replaced it
         assert unmet_reasons(running) == [("lib>=2", UnmetReason.FAILED)]
+        assert len([path for path in pypi.log.paths() if path.endswith("lib-2.0-py3-none-any.whl")]) == 1
 
         pypi.faults.clear()
         assert (await running.sync("lib")).state is RunState.SUCCEEDED
         assert unmet_reasons(running) == []
     assert site.filenames("lib") == {"lib-2.0-py3-none-any.whl"}
+
+
+async def test_old_release_stays_until_the_new_one_is_whole(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A release that lacks one of its files takes the place of no other; it does once it is whole."""
+    upload(pypi, "app 1.0: lib", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("lib").upload("2.0")
+        pypi.faults.on_file("lib-2.0.tar.gz").status(404)
+        assert (await running.sync()).state is RunState.INCOMPLETE
+        assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"}
+
+        pypi.faults.clear()
+        assert (await running.sync()).state is RunState.SUCCEEDED
+    assert site.filenames("lib") == {"lib-2.0-py3-none-any.whl", "lib-2.0.tar.gz"}
 
 
 @pytest.mark.parametrize("circle", [False, True])

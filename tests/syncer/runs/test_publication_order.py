@@ -13,6 +13,9 @@ from syncer.indexes import choose, upload
 from syncer.installable import missing, watched
 from syncer.site import Site
 
+_LATE = 1.2
+"""Seconds; no group waits longer than one second for others, so what comes later is published apart."""
+
 
 def slow_down(pypi: fakepypi.FakePyPI, **seconds: float) -> None:
     """Delay the files of projects, so that others would be published before them."""
@@ -23,7 +26,7 @@ def slow_down(pypi: fakepypi.FakePyPI, **seconds: float) -> None:
 async def test_first_sync_publishes_dependencies_first(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Slow dependencies of a new project are published before it."""
     upload(pypi, "app 1.0: lib", "lib 1.0: base", "base 1.0", "other 1.0: base")
-    slow_down(pypi, base=0.4, lib=0.2)
+    slow_down(pypi, base=_LATE)
     choose(site, "app", "other")
     async with watched(site) as found:
         run = await site.sync()
@@ -40,7 +43,7 @@ async def test_upgrade_keeps_old_and_new_release_installable(site: Site, pypi: f
     choose(site, "app")
     await site.sync()
     upload(pypi, "app 2.0: lib>=2, news", "lib 2.0", "news 1.0")
-    slow_down(pypi, **{slow: 0.3})
+    slow_down(pypi, **{slow: _LATE})
     async with watched(site) as found:
         run = await site.sync()
 
@@ -54,7 +57,7 @@ async def test_circle_appears_at_once(site: Site, pypi: fakepypi.FakePyPI) -> No
     """Projects that require each other are published together, when the slowest is ready."""
     upload(pypi, "a 1.0: b==1.0", "b 1.0: c==1.0", "c 1.0: a==1.0")
     choose(site, "a")
-    slow_down(pypi, b=1.2)  # no group waits longer than a second for others
+    slow_down(pypi, b=_LATE)
     async with watched(site) as found:
         await site.sync()
         upload(pypi, "a 2.0: b==2.0", "b 2.0: c==2.0", "c 2.0: a==2.0")
@@ -99,6 +102,33 @@ async def test_interrupted_sync_continues_in_order(site: Site, pypi: fakepypi.Fa
         async with site.running() as running:
             running.mirror.runs.restore()
             run = await running.ended(run)
+
+    assert run.state is RunState.SUCCEEDED
+    assert found == []
+    assert site.pages() == ["app", "lib", "news"]
+
+
+async def test_sync_after_a_cancelled_one_publishes_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What a cancelled sync resolved and did not publish waits for its turn in the next sync, too."""
+    upload(pypi, "app 1.0: lib<2", "lib 1.0")
+    choose(site, "app")
+    async with site.running() as running:
+        await running.sync()
+        upload(pypi, "app 2.0: lib>=2", "lib 2.0: news", "news 1.0")
+        gate = pypi.faults.on_file(project="news").gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        active = running.mirror.runs.active(run.id)
+        assert active is not None
+        cancelling = asyncio.create_task(running.mirror.engine.cancel(active))
+        while not active.is_stopping:
+            await asyncio.sleep(0)
+        gate.open()
+        await cancelling
+        assert (await running.ended(run)).state is RunState.CANCELLED
+        slow_down(pypi, lib=_LATE)
+        async with watched(site) as found:
+            run = await running.sync()
 
     assert run.state is RunState.SUCCEEDED
     assert found == []

@@ -106,6 +106,24 @@ async def test_removal_frees_space_for_the_same_run(small_disk: Site, pypi: fake
 
 
 @pytest.mark.proves("reliability/disk")
+async def test_removed_line_frees_space_for_new_dependencies(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """At the reserve, a line that goes leaves before a new line and what that needs come, and not after them."""
+    pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
+    pypi.index.project("app").upload("1.0", sdist=False, requires_dist=("lib",))
+    pypi.index.project("lib").upload("1.0", sdist=False, padding=500_000)
+    small_disk.select("large", grace="0h", guard="100%", follow=True)
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync()
+        small_disk.select("app", grace="0h", guard="100%", follow=True)
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            run = await running.sync()
+
+    assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    assert small_disk.pages() == ["app", "lib"]
+    small_disk.assert_whole()
+
+
+@pytest.mark.proves("reliability/disk")
 async def test_due_files_are_removed_from_a_full_disk_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Files due for removal leave a full disk before any request, even if nothing is withdrawn."""
     project = pypi.index.project("large")

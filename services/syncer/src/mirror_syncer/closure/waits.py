@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from mirror_syncer.errors import AbandonedError
@@ -22,7 +22,7 @@ class Waits:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._is_cancelled = False
-        self._current: Future[Any] | None = None
+        self._current: asyncio.Task[Any] | None = None
 
     def check(self) -> None:
         """
@@ -44,12 +44,12 @@ class Waits:
 
         async def run() -> T:
             self.check()
+            self._current = asyncio.current_task()  # in the loop, as in cancel(): so none is missed
             return await action()
 
         self.check()
-        self._current = future = asyncio.run_coroutine_threadsafe(run(), self._loop)
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
         except CancelledError:
             raise AbandonedError(_CANCELLED) from None
 

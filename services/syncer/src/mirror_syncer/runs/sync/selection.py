@@ -6,7 +6,6 @@ It asks upstream for each project's page; upstream's list does not matter.
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 
 import structlog
 from packaging.utils import NormalizedName
@@ -76,7 +75,7 @@ class SelectionSync:
 
     async def _sync_with_dependencies(self, run: ActiveRun) -> Plan:
         """
-        Sync the selected projects and what they need; return the plan for what else leaves.
+        Sync the selected projects and what they need; return the plan, which was carried out as far as possible.
 
         Where the policy has changed, all that follows from it alone is done first, so that it also happens while
         upstream is down.
@@ -86,10 +85,8 @@ class SelectionSync:
             await self._apply_closure(run, await self._plan(run), counted=self._followed())
         self._closure_step.begin(run)
         plan = await self._announced_plan(run)
-        is_full = not run.sync.retains
-        if is_full:
+        if not run.sync.retains:  # the disk is full
             await self._withdraw(run, plan)
-            plan = replace(plan, withdraw=())
         await self._refresh_all(run, plan)
         try:
             if not run.is_stopping:
@@ -104,7 +101,7 @@ class SelectionSync:
             pass
         except LimitExceededError as error:
             run.error = run.error or error
-        return replace(plan, withdraw=(), forget=())
+        return plan
 
     async def _apply_closure(self, run: ActiveRun, plan: Plan, *, counted: Collection[NormalizedName]) -> None:
         """Publish what the closure in force needs; then let what it does not need leave."""

@@ -1,0 +1,80 @@
+"""Closures of a few releases, each of which shows one rule."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from mirror_contract import UnmetReason
+from mirror_syncer.closure.resolution import resolve
+from mirror_syncer.config.policy.closure import Closure
+from mirror_syncer.errors import LimitExceededError
+from mirror_syncer.model.page import File
+from syncer.closure.generated_pages import NOW, TWO_BY_TWO, GeneratedIndex, IndexMaker, MemorySource, Wanted
+
+
+class CountingSource(MemorySource):
+    """A source that notes which files the closure announces that it will ask for."""
+
+    def __init__(self, index: GeneratedIndex) -> None:
+        super().__init__(index)
+        self.announced: list[list[str]] = []
+
+    async def prefetch(self, files: Iterable[File]) -> None:
+        """Note the files."""
+        self.announced.append(sorted(file.filename for file in files))
+
+
+def close(source: MemorySource, *lines: str, more: str = "") -> Closure:
+    """Return the closure of lines for two Pythons on Linux and Windows."""
+    wanted = Wanted(tuple(f'{{ name = "{line}", latest = 1 }}' for line in lines), TWO_BY_TWO, more=more)
+    return asyncio.run(resolve(wanted.policy(), source=source, now=NOW))
+
+
+def test_extra_counts_only_where_it_is_asked_for() -> None:
+    """What an extra requires is required on the machines on which somebody asks for the extra, and on no other."""
+    index = IndexMaker()
+    index.upload("user", "1.0", "app[x]; sys_platform == 'win32' and python_version < '3.12'")
+    index.upload("app", "1.0", "nowhere; extra == 'x'", extras=("x",))
+    closure = close(MemorySource(index.index()), "user", "app")
+    [unmet] = [one for one in closure.unmet if one.reason is UnmetReason.NO_PROJECT]
+    assert (unmet.requirement, unmet.machines) == ("nowhere; extra == 'x'", ("Python 3.11 on windows-amd64",))
+
+
+def test_requirement_counts_for_those_that_can_install_its_release() -> None:
+    """An installer that cannot install what requires something lacks nothing."""
+    index = IndexMaker()
+    # uv ignores an upper bound, and pip does not.
+    index.upload("app", "1.0", "lib", requires_python="<3.11.1")
+    index.upload("lib", "1.0", requires_python="<3.11.1")
+    assert close(MemorySource(index.index()), "app").unmet == ()
+
+
+def test_catalog_is_asked_about_many_files_at_once() -> None:
+    """Before releases are read one by one, all of a round are looked up together."""
+    index = IndexMaker()
+    names = [f"n{number}" for number in range(50)]
+    index.upload("app", "1.0", *names)
+    for name in names:
+        index.upload(name, "1.0")
+    source = CountingSource(index.index())
+    close(source, "app")
+    assert source.announced == [["app-1.0-py3-none-any.whl"], sorted(f"{name}-1.0-py3-none-any.whl" for name in names)]
+
+
+def test_proof_looks_at_projects_within_the_limit() -> None:
+    """A proof that an old release leads to ever more projects ends at ten times the limit, before it asks for more."""
+    index = IndexMaker()
+    # The newest release of each excludes the other, so the proof looks at an older one.
+    index.upload("app", "1.0", "lib", "other")
+    index.upload("lib", "2.0", "base<2")
+    index.upload("lib", "1.0", *(f"n{number}" for number in range(1_500)))
+    index.upload("other", "1.0", "base>=2")
+    for version in ("1.0", "2.0"):
+        index.upload("base", version)
+    for number in range(1_500):
+        index.upload(f"n{number}", "1.0")
+    source = MemorySource(index.index())
+    with pytest.raises(LimitExceededError, match="more than 1,000 projects are required"):
+        close(source, "app", more="[limits]\nprojects = 5")
+    assert len([one for one in source.requests if one.startswith("page ")]) <= 1_010
