@@ -49,6 +49,7 @@ def _lying_range(pypi: fakepypi.FakePyPI) -> None:
     pypi.faults.on_file(project="odd").change(change)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spoil", [_no_json, _refused, _lying_range])
 async def test_odd_project_costs_what_requires_it(
     lines: Site, pypi: fakepypi.FakePyPI, spoil: Callable[[fakepypi.FakePyPI], None]
@@ -84,6 +85,7 @@ async def test_dependency_with_a_long_file_name_is_mirrored(lines: Site, pypi: f
     lines.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", ["altered", "garbage"])
 async def test_altered_page_of_a_dependency_is_replaced(lines: Site, pypi: fakepypi.FakePyPI, kind: str) -> None:
     """If another program changed a dependency's page, that is told, and what it requires stays."""
@@ -105,6 +107,7 @@ async def test_altered_page_of_a_dependency_is_replaced(lines: Site, pypi: fakep
     lines.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("down", [False, True])
 async def test_unreadable_page_of_a_dependency_keeps_what_that_requires(
     lines: Site, pypi: fakepypi.FakePyPI, *, down: bool
@@ -139,6 +142,7 @@ async def test_unreadable_page_of_a_dependency_keeps_what_that_requires(
     lines.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("down", [False, True])
 async def test_damaged_kept_page_costs_one_request(lines: Site, pypi: fakepypi.FakePyPI, *, down: bool) -> None:
     """A page that the catalog keeps damaged fails its project at most; a later run gets it from upstream."""
@@ -162,6 +166,7 @@ async def test_damaged_kept_page_costs_one_request(lines: Site, pypi: fakepypi.F
     lines.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_defect_about_a_new_dependency_costs_that_alone(
     lines: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
