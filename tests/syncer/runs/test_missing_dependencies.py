@@ -115,6 +115,7 @@ async def test_page_that_fails_leaves_everything_published(site: Site, pypi: fak
     assert site.pages() == ["app", "base", "lib", "news"]
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("status", [HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.FORBIDDEN])
 async def test_page_that_failed_is_not_requested_again_in_the_run(
     site: Site, pypi: fakepypi.FakePyPI, status: HTTPStatus
@@ -139,6 +140,7 @@ async def test_page_that_failed_is_not_requested_again_in_the_run(
     assert site.pages() == ["app", "lib", "news", "other"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_metadata_that_failed_is_not_requested_again_in_the_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Metadata that fails costs one request with its retries, though the run resolves again after it published."""
     upload(pypi, "app 1.0: lib", "lib 1.0", "other 1.0")

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.schema import kept_page
+from mirror_syncer.errors import InvalidPageError
 from mirror_syncer.model.project import KeptPage
 
 
@@ -19,12 +21,22 @@ class KeptPages:
         self._engine = engine
 
     def get(self, name: NormalizedName) -> KeptPage | None:
-        """Return the kept page of a project."""
+        """
+        Return the kept page of a project.
+
+        Raises:
+            InvalidPageError: it is damaged.
+        """
         with self._engine.connect() as connection:
             found = connection.execute(sa.select(kept_page).where(kept_page.c.name == name)).one_or_none()
         if found is None:
             return None
-        body = gzip.decompress(found.body)
+        try:
+            body = gzip.decompress(found.body)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InvalidPageError(
+                f"upstream's page of {name}, as the catalog keeps it, is damaged: {error}; `sync --force` fetches it"
+            ) from error
         return KeptPage(name=name, url=found.url, content_type=found.content_type, serial=found.serial, body=body)
 
     def digests(self, names: Iterable[NormalizedName]) -> dict[NormalizedName, str]:

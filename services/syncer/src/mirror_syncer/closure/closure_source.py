@@ -124,18 +124,13 @@ class ClosureSource:
         Raises:
             UpstreamError: the page could not be fetched.
             InvalidPageError: upstream's answer is no page.
-            PathError: the published page cannot be read.
+            VolumeError: the published page cannot be read, and upstream's could not be fetched.
             StateError: the catalog's disk failed.
         """
         return await self._pages.page(name)
 
     async def published(self, name: NormalizedName) -> PublishedPage | None:
-        """
-        Return a project's published page, whose files are on disk; None if there is none that can be read.
-
-        Raises:
-            PathError: it cannot be read.
-        """
+        """Return a project's published page, whose files are on disk; None if there is none that can be read."""
         return await self._pages.published(name)
 
     def is_known(self, file: File) -> bool:

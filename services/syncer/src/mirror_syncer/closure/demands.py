@@ -16,7 +16,7 @@ from mirror_syncer.closure.limits import check_growth
 from mirror_syncer.closure.markers import relevant_extras
 from mirror_syncer.closure.origin import Requirer
 from mirror_syncer.closure.project import MAX_TRIES, Project
-from mirror_syncer.closure.release_reader import ReleaseReader
+from mirror_syncer.closure.release_reader import ReleaseReader, explain_defect
 from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.admission import Admission
@@ -26,7 +26,7 @@ from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.errors import MirrorError, VolumeError
 from mirror_syncer.model.need import Need
-from mirror_syncer.model.page import ProjectStatus
+from mirror_syncer.model.page import ProjectStatus, PublishedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,16 @@ class Demands:
             project.error = str(error)
             return
         try:
+            await self._read_candidates(project, project_policy, published)
+        except MirrorError:
+            raise
+        except Exception as error:
+            if published is not None:
+                raise  # what it requires is not known, and would leave
+            project.error = explain_defect(project.name, error)
+
+    async def _read_candidates(self, project: Project, policy: ProjectPolicy, published: PublishedPage | None) -> None:
+        try:
             page = await self._source.page(project.name)
         except VolumeError:
             raise
@@ -190,7 +200,7 @@ class Demands:
             return
         project.on_disk = {} if published is None else published.files
         files = () if page.status is ProjectStatus.QUARANTINED else page.files
-        admission = Admission(project.name, files, project_policy, published=project.on_disk, now=self._now)
+        admission = Admission(project.name, files, policy, published=project.on_disk, now=self._now)
         project.candidates = Candidates.fitted(admission)
 
     def _select(self, project: Project) -> list[Release]:

@@ -11,7 +11,14 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.requests import FailedRequests, RequestCounts, SharedCalls
-from mirror_syncer.errors import InvalidPageError, RefusedError, UnreachableError, UpstreamError
+from mirror_syncer.errors import (
+    InvalidPageError,
+    PathError,
+    RefusedError,
+    UnreachableError,
+    UpstreamError,
+    VolumeError,
+)
 from mirror_syncer.model.page import Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
@@ -88,7 +95,7 @@ class PageSource:
 
     async def published(self, name: NormalizedName) -> PublishedPage | None:
         """Return a project's published page, whose files are on disk; None if there is none that can be read."""
-        return await self._published.get(name, lambda: asyncio.to_thread(find_published, self._view, name))
+        return await self._published.get(name, lambda: asyncio.to_thread(self._find_published, name))
 
     async def cancel(self) -> None:
         """End all requests."""
@@ -104,9 +111,11 @@ class PageSource:
         try:
             answer = await self._ask(name, stored)
         except (UpstreamError, InvalidPageError):
-            if stored.page is None:
-                raise
-            return stored.page
+            if stored.page is not None:
+                return stored.page
+            if self._index is not None:
+                await asyncio.to_thread(self._check_readable, stored)
+            raise
         if isinstance(answer, PageResponse):
             self._counts.page_bytes += len(answer.body)
             return await asyncio.to_thread(self._take, stored, answer)
@@ -148,18 +157,42 @@ class PageSource:
 
     def _last_page(self, name: NormalizedName, row: ProjectRow | None) -> Page | None:
         """Return upstream's page as it was last taken; None unless it is kept, or published whole."""
-        kept, published = self._catalog.kept_pages.get(name), None
-        if row is not None and row.published:
-            if kept is None and not (_is_whole(row) and self._is_as_published(row)):
-                return None
-            published = find_published(self._view, name)
+        published = None
         with suppress(InvalidPageError):
+            kept = self._catalog.kept_pages.get(name)
+            if row is not None and row.published:
+                if kept is None and not (_is_whole(row) and self._is_as_published(row)):
+                    return None
+                published = self._find_published(name)
             return self._unhashed.settle(last_page(kept, published), published)
         return None
 
+    def _find_published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return what is published; where the disk cannot read it, upstream's page stands in, and a refresh fails."""
+        with suppress(PathError):
+            return find_published(self._view, name)
+        return None
+
+    def _check_readable(self, stored: _Stored) -> None:
+        """
+        Raise if neither upstream nor the disk says what a published project is: what it requires is not known then.
+
+        Raises:
+            VolumeError: so nothing may be concluded, or what it requires would leave.
+        """
+        if stored.row is None or not stored.row.published:
+            return
+        try:
+            find_published(self._view, stored.row.name)
+        except PathError as error:
+            raise VolumeError(f"{error}; upstream does not deliver that page either") from error
+
     def _is_as_published(self, row: ProjectRow) -> bool:
         """Return whether no other program changed the published page: what it says of files would not be upstream's."""
-        found = self._view.page_digest(row.name)
+        try:
+            found = self._view.page_digest(row.name)
+        except PathError:
+            return False
         return None in (found, row.page_sha256) or found == row.page_sha256
 
     def _note(self, name: NormalizedName, stored: _Stored, answer: NotModified | Gone) -> None:
@@ -199,7 +232,7 @@ class PageSource:
             kept = KeptPage(name, answer.url, answer.content_type, serial, answer.body)
             self._catalog.keep_unpublished_page(looked_at, kept)
             self._catalog.absent_projects.forget([name])
-        return self._unhashed.settle(page, None if row is None else find_published(self._view, name))
+        return self._unhashed.settle(page, None if row is None else self._find_published(name))
 
 
 def _is_whole(row: ProjectRow) -> bool:

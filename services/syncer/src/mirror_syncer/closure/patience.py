@@ -17,6 +17,10 @@ class Patience:
     Each may take 2 s. What some take beyond that, up to 20 s, comes out of 10 minutes for all of them: so thousands of
     lines are proved that need no more, and those that a hostile index makes long cannot hold up a sync for hours.
 
+    Each resolution has its own, although a run with news has up to four: a shared one could be over when a later one
+    looks for a proof that took long before. That line would count as not known, and what only its proof needs would
+    leave.
+
     Args:
         clock: returns seconds.
     """

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
+import structlog
+from packaging.utils import NormalizedName
+
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
 from mirror_syncer.closure.source import Source
@@ -14,6 +17,8 @@ from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.errors import MirrorError, VolumeError
 from mirror_syncer.model.page import File, names
 from mirror_syncer.model.requirement_lines import RequirementLines
+
+log = structlog.get_logger()
 
 _WHEEL = ".whl"
 
@@ -64,9 +69,13 @@ class ReleaseReader:
             await self.read(project, release)
         except VolumeError:
             raise
-        except MirrorError as error:
+        except Exception as error:
+            if not isinstance(error, MirrorError) and any(
+                names(project.on_disk, file) for file in project.files(release)
+            ):
+                raise  # what a published release requires would leave
             assert release.version is not None
-            project.unread[release.version] = str(error)
+            project.unread[release.version] = explain_defect(project.name, error)
 
     def _files_to_read(self, project: Project, release: Release) -> list[File]:
         """
@@ -99,3 +108,11 @@ class ReleaseReader:
         if self._machines.are_all:
             return not wheels
         return bool((release.clients | release.yanked_clients) & ~wheels & ~self._fits.uv)
+
+
+def explain_defect(name: NormalizedName, error: Exception) -> str:
+    """Return why a project cannot be read; a defect of this program has its traceback in the log."""
+    if isinstance(error, MirrorError):
+        return str(error)
+    log.error("project failed", project=name, exc_info=error)
+    return f"{type(error).__name__}: {error}"

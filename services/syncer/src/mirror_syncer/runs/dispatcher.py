@@ -268,7 +268,8 @@ class Dispatcher:
             self._context.project_list.mark_changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that is older than the list says is behind, which is no failure.
-        counts.projects_failed += bool(failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        if failures and row.state in (ProjectState.FAILING, ProjectState.BEHIND):
+            _count_failure(run, task.name)
         if outcome.page_failed:
             run.sync.failed_requests.pages[row.name] = row.error or "its page failed before"
         if outcome.gone and not run.sync.whole_index:
@@ -296,11 +297,13 @@ class Dispatcher:
         if isinstance(error, VolumeError):
             await self._abort(run, error)
         else:
-            run.progress.counts.projects_failed += 1
+            _count_failure(run, task.name)
             reason = str(error) if isinstance(error, MirrorError) else f"{type(error).__name__}: {error}"
             if not isinstance(error, MirrorError):
                 log.error("project failed", project=task.name, exc_info=error)
-            run.report.add(Failure(project=task.name, reason=reason))
+            failure = Failure(project=task.name, reason=reason)
+            # With dependencies, a project is published in several steps, and may fail in each.
+            run.report.add(*(one for one in (failure,) if one not in run.report.failures))
         is_refresh = task.action not in (Action.VERIFY, Action.COLLECT)
         await self._discard(task, run, error=error if is_refresh and isinstance(error, PathError) else None)
 
@@ -334,3 +337,9 @@ class Dispatcher:
     def _recover(self, name: NormalizedName) -> None:
         removal = self._context.policy.current.removal
         recover_project(name, catalog=self._catalog, volume=self._volume, removal=removal)
+
+
+def _count_failure(run: ActiveRun, name: NormalizedName) -> None:
+    """Count a project as failed, once in a run."""
+    run.progress.counts.projects_failed += name not in run.sync.failed_projects
+    run.sync.failed_projects.add(name)

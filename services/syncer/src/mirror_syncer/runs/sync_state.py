@@ -19,6 +19,7 @@ class SyncState:
         upstream_news: upstream has sent something new that the catalog has not recorded yet.
         allow_removals: removals that a person allows, overriding the deletion guard.
         failed_judgements: projects that failed when the new policy was applied to them.
+        failed_projects: projects that are counted as failed.
         failed_requests: what upstream did not deliver, which no resolution of the run requests again.
         gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
         postponed: collects the projects that do not fit on the full disk; None: such a project ends the run.
@@ -34,6 +35,7 @@ class SyncState:
     upstream_news: bool = False
     allow_removals: int | None = None
     failed_judgements: set[NormalizedName] = field(default_factory=set)
+    failed_projects: set[NormalizedName] = field(default_factory=set)
     failed_requests: FailedRequests = field(default_factory=FailedRequests)
     gone: list[NormalizedName] = field(default_factory=list)
     postponed: set[NormalizedName] | None = None

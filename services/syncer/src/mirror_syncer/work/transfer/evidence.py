@@ -14,7 +14,7 @@ from typing import NamedTuple
 from packaging.utils import NormalizedName
 
 from mirror_syncer.config import Condition, decide, is_this_format, settle_contradictions
-from mirror_syncer.errors import PathError
+from mirror_syncer.errors import InvalidPageError, PathError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.digests import NO_DIGEST
 from mirror_syncer.model.names import PackagePath
@@ -129,15 +129,23 @@ class EvidenceReader:
         knows = work.offline and not (on_disk.altered and await self._kept(work.name) is None)
         asked = Asked(NotModified()) if knows else await self._pages.ask(work, row, validators=on_disk.validators)
         settled = isinstance(asked.answer, NotModified) and _is_settled(work, row)
+        if settled and not settled_too:
+            yield NotModified()
+            return
+        unchanged = None
+        if isinstance(asked.answer, NotModified):
+            try:
+                unchanged = await self._pages.unchanged(work.name)
+            except InvalidPageError:  # what was kept is damaged
+                if work.offline:
+                    raise
+                asked = await self._pages.ask(work, row, validators=NO_VALIDATORS)
         match answer := asked.answer:
             case Gone():
                 yield answer
                 return
             case NotModified():
-                if settled and not settled_too:
-                    yield answer
-                    return
-                page, kept = await self._pages.unchanged(work.name)
+                page, kept = unchanged or await self._pages.unchanged(work.name)
                 # Its serial as upstream gave it then: the published page's may be our own.
                 page, validators = replace(page, serial=row.serial), row.validators
             case PageResponse():
