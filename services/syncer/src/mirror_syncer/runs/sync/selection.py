@@ -156,7 +156,7 @@ class SelectionSync:
             await self._project_list.publish_without(plan.withdraw)
 
     async def _collect(self, run: ActiveRun, plan: Plan) -> None:
-        """Delete files after their grace period, and forget projects that nothing selects and that were not published."""
+        """Delete files after their grace period, and forget what was never published and is no longer selected."""
         await self._collection.collect(run)
         if plan.forget and not run.is_stopping:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
