@@ -1,7 +1,7 @@
 """A fake syncer that serves the private API from memory, and fails on demand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -408,20 +408,12 @@ class FakeSyncer:
     async def _find_held(self, request: web.Request) -> web.Response:
         decisions, project = request.query.getall("decision", list(Choice)), request.query.get("project")
         found = [one for one in HELD if one.decision in decisions and project in (None, one.project)]
-        after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
-        start = int(after) if after in ("1", "2") else 0
-        items = [one.model_dump(mode="json") for one in found[start : start + most]]
-        following = f"place/{start + most}" if start + most < len(found) else None
-        return web.json_response({"items": items, "next": following})
+        return _page(found, request)
 
     async def _find_unmet(self, request: web.Request) -> web.Response:
         reasons, project = request.query.getall("reason", list(UnmetReason)), request.query.get("project")
         found = [one for one in UNMET if one.reason in reasons and project in (None, one.project)]
-        after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
-        start = int(after) if after in ("1", "2") else 0
-        items = [one.model_dump(mode="json") for one in found[start : start + most]]
-        following = f"place/{start + most}" if start + most < len(found) else None
-        return web.json_response({"items": items, "next": following})
+        return _page(found, request)
 
     async def _find_releases(self, _: web.Request) -> web.Response:
         items = [one.model_dump(mode="json") for one in self.releases.values()]
@@ -496,6 +488,15 @@ async def _healthz(_: web.Request) -> web.Response:
 
 def _answer(shape: BaseModel, *, status: int = 200) -> web.Response:
     return web.Response(text=shape.model_dump_json(), status=status, content_type="application/json")
+
+
+def _page(found: Sequence[BaseModel], request: web.Request) -> web.Response:
+    """Return the part of a list that a request asks for, and where the rest begins."""
+    after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
+    start = int(after) if after in ("1", "2") else 0
+    items = [one.model_dump(mode="json") for one in found[start : start + most]]
+    following = f"place/{start + most}" if start + most < len(found) else None
+    return web.json_response({"items": items, "next": following})
 
 
 def _problem(status: int, detail: str, **more: object) -> web.Response:

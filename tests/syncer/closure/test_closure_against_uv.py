@@ -1,9 +1,6 @@
 """uv as a judge of closures: from what is kept and nothing else, it installs exactly the lines that are proved."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -14,8 +11,8 @@ from fakepypi.distributions import Recipe, build_wheel
 from mirror_syncer.closure.resolution import resolve
 from syncer.closure.closure_judge import ClosureJudge
 from syncer.closure.generated_pages import EXTRAS, NOW, PLAIN, TWO_BY_TWO, MemorySource, Wanted, make_index, make_wanted
+from syncer.closure.uv_judge import uv_resolves
 
-UV = Path(sys.executable).with_name("uv")
 MACHINES = {
     f"Python {python} on {platform}": ["--python-version", python, "--python-platform", name]
     for python in ("3.11", "3.13")
@@ -29,21 +26,6 @@ class RecipeWithExtras(Recipe):
     def metadata(self) -> bytes:
         """Return the core metadata."""
         return super().metadata() + b"".join(b"Provides-Extra: %s\n" % extra.encode() for extra in EXTRAS)
-
-
-def uv_resolves(folder: Path, machine: str, lines: list[str]) -> bool:
-    """Return whether uv finds releases for lines on a machine, with nothing but a folder in reach."""
-    options = ["--no-index", "--find-links", str(folder), "--no-config", "--offline", "--only-binary", ":all:"]
-    outcome = subprocess.run(
-        [UV, "pip", "compile", *options, *MACHINES[machine], "--cache-dir", str(folder / "cache"), "-"],
-        input="\n".join(lines),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-    )
-    assert outcome.returncode == 0 or "No solution found" in outcome.stderr, outcome.stderr
-    return outcome.returncode == 0
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -62,14 +44,15 @@ def test_uv_installs_what_is_proved_from_what_is_kept(tmp_path: Path, seed: int)
             (tmp_path / kept.file.filename).write_bytes(build_wheel(recipe, tag).content)
     proved = {(proof.subject, proof.machine) for proof in closure.proofs}
     for root in policy.roots:
-        for machine in MACHINES:
+        for machine, options in MACHINES.items():
             bit = judge.bit(machine)
             lines = [item.text for item in root.requirements]
             if any(
                 judge.counts(line, bit, None) and judge.is_met(Requirement(line.name), bit)
                 for line in map(Requirement, lines)
             ):
-                assert uv_resolves(tmp_path, machine, lines) == ((root.subject, machine) in proved), (machine, lines)
+                installs = uv_resolves(tmp_path, lines, "--only-binary", ":all:", *options)
+                assert installs == ((root.subject, machine) in proved), (machine, lines)
 
 
 def test_some_generated_lines_are_proved_and_some_refuted() -> None:

@@ -48,6 +48,22 @@ def close(index: IndexMaker, *lines: str, failing: Iterable[str] = ()) -> tuple[
     return closure, source
 
 
+def prove(wanted: Wanted, index: IndexMaker, ticks: Iterator[int]) -> Witnesses:
+    """Return what the proofs of a policy found, by a clock that each look at it moves on by a second."""
+
+    async def run() -> Witnesses:
+        policy = wanted.policy()
+        environments = Environments(policy.rules.machines)
+        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
+        demands.start()
+        await demands.follow()
+        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
+        assert not await witnesses.prove(policy.roots)
+        return witnesses
+
+    return asyncio.run(run())
+
+
 def unmet(closure: Closure) -> set[tuple[str, UnmetReason]]:
     """Return what is unmet: whose requirement, and why."""
     return {(f"{one.project} {one.version}".strip(), one.reason) for one in closure.unmet}
@@ -267,17 +283,7 @@ def test_proofs_that_take_long_have_a_budget_together(index: IndexMaker) -> None
     wanted = Wanted(tuple(f'{{ name = "{name}", latest = 1 }}' for name in names), three)
     ticks = itertools.count()
 
-    async def prove() -> Witnesses:
-        policy = wanted.policy()
-        environments = Environments(policy.rules.machines)
-        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
-        demands.start()
-        await demands.follow()
-        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
-        assert not await witnesses.prove(policy.roots)
-        return witnesses
-
-    witnesses = asyncio.run(prove())
+    witnesses = prove(wanted, index, ticks)
     assert next(ticks) < 900  # of 3,000 if each of 150 had 20 s
     assert witnesses.proofs == []
     assert {one.requirement for one in witnesses.refuted} == set(names)
@@ -298,17 +304,7 @@ def test_restarted_proof_shares_its_time(index: IndexMaker) -> None:
     ticks = itertools.count()
     wanted = Wanted(('{ name = "user", latest = 1 }',), MACHINES)
 
-    async def prove() -> Witnesses:
-        policy = wanted.policy()
-        environments = Environments(policy.rules.machines)
-        demands = Demands(policy, source=MemorySource(index.index()), environments=environments, now=NOW)
-        demands.start()
-        await demands.follow()
-        witnesses = Witnesses(demands, environments, patience=Patience(lambda: float(next(ticks))))
-        await witnesses.prove(policy.roots)
-        return witnesses
-
-    [refuted] = asyncio.run(prove()).refuted
+    [refuted] = prove(wanted, index, ticks).refuted
     assert next(ticks) < 40
     assert refuted.message.startswith("cannot tell whether user can be installed")
 

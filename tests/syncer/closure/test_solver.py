@@ -116,7 +116,7 @@ def test_project_with_prereleases_alone_is_installed() -> None:
 @pytest.mark.parametrize(
     ("specifier", "is_taken"), [("==1.0", True), ("===1.0", True), ("==1.*", False), ("<=1,>=1", False)]
 )
-def test_yanked_release_counts_for_a_pin_alone(specifier: str, is_taken: bool) -> None:  # noqa: FBT001
+def test_yanked_release_counts_for_a_pin_alone(specifier: str, is_taken: bool) -> None:  # noqa: FBT001 - a parameter
     """``==`` and ``===`` take a yanked release; a wildcard and a range do not."""
     projects = {"app": {"1": [f"foo{specifier}"]}, "foo": releases("1.0")}
     index = SmallIndex(projects, yanked=frozenset({"foo 1.0"}))

@@ -1,8 +1,5 @@
 """uv as a judge that shares no code with the solver: both prove the same lines on the same machines."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,10 @@ from mirror_syncer.closure.proof import Solution
 from mirror_syncer.closure.solver import solve
 from syncer.closure.generated_indexes import FINALS, PROJECTS
 from syncer.closure.small_index import LINUX, SmallIndex, needs
+from syncer.closure.uv_judge import uv_resolves
 
 MACHINES = {"linux": LINUX, "windows": {**LINUX, "sys_platform": "win32"}}
 SEEDS = range(12)
-UV = Path(sys.executable).with_name("uv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,22 +38,12 @@ def generated(seed: int) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
     return projects, [f"{PROJECTS[0]}[x]", *lines]
 
 
-def uv_resolves(folder: Path, machine: str, lines: list[str], pins: Mapping[NormalizedName, str]) -> bool:
+def uv_resolves_with(folder: Path, machine: str, lines: list[str], pins: Mapping[NormalizedName, str]) -> bool:
     """Return whether uv finds releases for the lines, with some pinned."""
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
-    options = ["--no-index", "--find-links", str(folder), "--constraint", str(constraints), "--no-config", "--offline"]
     target = ["--python-platform", machine, "--python-version", "3.11"]
-    outcome = subprocess.run(
-        [UV, "pip", "compile", *options, *target, "--cache-dir", str(folder / "cache"), "-"],
-        input="\n".join(lines),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-    )
-    assert outcome.returncode == 0 or "No solution found" in outcome.stderr, outcome.stderr
-    return outcome.returncode == 0
+    return uv_resolves(folder, lines, "--constraint", str(constraints), *target)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -73,7 +60,11 @@ def test_uv_proves_the_same_lines(tmp_path: Path, seed: int) -> None:
         pins: dict[NormalizedName, str] = {}
         if isinstance(answer, Solution):
             pins = {name: str(version) for name, version in answer.assignment.items()}
-        assert uv_resolves(tmp_path, machine, lines, pins) == isinstance(answer, Solution), (machine, lines, answer)
+        assert uv_resolves_with(tmp_path, machine, lines, pins) == isinstance(answer, Solution), (
+            machine,
+            lines,
+            answer,
+        )
 
 
 def test_generated_indexes_are_of_both_kinds() -> None:

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 import fakepypi
-from mirror_syncer.commands.cli import _fail
+from mirror_syncer.commands.console import fail
 from mirror_syncer.errors import MirrorError
 from syncer.site import Site
 
@@ -99,7 +99,7 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
 def test_control_characters_in_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     """Control characters in an error from upstream are escaped; line breaks stay."""
     with pytest.raises(typer.Exit):
-        _fail(MirrorError("http://x/\x1b[2J\x9b: no answer\nsecond line"))
+        fail(MirrorError("http://x/\x1b[2J\x9b: no answer\nsecond line"))
 
     assert (
         capsys.readouterr().err

@@ -187,6 +187,19 @@ async def test_plan_reports_a_line_without_a_proof(site: Site, pypi: fakepypi.Fa
     assert run.state is RunState.INCOMPLETE
 
 
+async def test_plan_names_the_group_that_conflicts(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan reports a group whose lines cannot be installed together in the words of the sync, with its name."""
+    upload(pypi, "a 1.0: lib<2", "b 1.0: lib>=2", "lib 1.0", "lib 2.0")
+    site.select("a", "b", guard="100%", follow=True)
+    group = 'follow = true\ngroups = { web = ["a", "b"] }\n'
+    site.policy.write_text(site.policy.read_text().replace("follow = true\n", group))
+    report = await planned(site)
+    (failure,) = (await site.sync()).failures
+
+    assert "group web: a and b cannot be installed together" in shown(report)
+    assert failure.reason.splitlines()[0] in shown(report)
+
+
 async def test_unmet_requirement_is_reported_without_failing(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A requirement that upstream cannot meet stands in the plan, with the release that has it."""
     upload(pypi, "app 1.0: lib; python_version < '3'", "lib 1.0", "app 2.0: nobody")

@@ -3,16 +3,20 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import BaseModel
 
 from mirror_syncer.config.crontab import crontab
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
 from syncer.site import Running, Site
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,13 @@ class Service:
 
     running: Running
     http: TestClient[web.Request, web.Application]
+
+    async def read_list(self, path: str, shape: type[M]) -> tuple[list[M], str | None]:
+        """Return a part of a list, and where the rest begins."""
+        answer = await self.http.get(path)
+        assert answer.status == 200, await answer.text()
+        body = await answer.json()
+        return [shape.model_validate(item) for item in body["items"]], body["next"]
 
 
 Serve = Callable[[], AbstractAsyncContextManager[Service]]

@@ -58,10 +58,7 @@ def chained(site: Site, pypi: fakepypi.FakePyPI) -> Site:
 
 async def unmet(service: Service, query: str = "") -> tuple[list[UnmetRequirement], str | None]:
     """Return a part of the list, and where the rest begins."""
-    answer = await service.http.get(f"/unmet{query}")
-    assert answer.status == 200, await answer.text()
-    body = await answer.json()
-    return [UnmetRequirement.model_validate(item) for item in body["items"]], body["next"]
+    return await service.read_list(f"/unmet{query}", UnmetRequirement)
 
 
 async def summary(service: Service) -> DependencySummary | None:

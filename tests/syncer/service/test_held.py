@@ -43,10 +43,7 @@ def young(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
 
 async def files(service: Service, query: str = "") -> tuple[list[HeldFile], str | None]:
     """Return a part of the list, and where the rest begins."""
-    answer = await service.http.get(f"/held{query}")
-    assert answer.status == 200, await answer.text()
-    body = await answer.json()
-    return [HeldFile.model_validate(item) for item in body["items"]], body["next"]
+    return await service.read_list(f"/held{query}", HeldFile)
 
 
 async def test_held_files_are_listed_by_the_time_of_their_publication(serve: Serve, young: fakepypi.FakePyPI) -> None:

@@ -9,6 +9,8 @@ from mirror_contract.text import printable
 from mirror_control.client.formatting import describe_machines, format_count, format_time
 from mirrorctl.tables import new_table
 
+_SHOWN_RELEASES = 3  # of those that state a requirement; the newest come first
+
 
 def unmet(found: Iterable[UnmetRequirement]) -> Table:
     """Return a table of requirements that the mirror does not meet."""
@@ -58,7 +60,8 @@ def of_project(found: Project) -> Iterator[Table]:
             reason = printable(one.message)
             if one.state is RequirementState.UNMET and one.machines:
                 reason += f" ({printable(describe_machines(one.machines))})"
-            shown = ", ".join(map(printable, one.releases[:3])) + (" …" if len(one.releases) > 3 else "")  # noqa: PLR2004
+            shown = ", ".join(map(printable, one.releases[:_SHOWN_RELEASES]))
+            shown += " …" if len(one.releases) > _SHOWN_RELEASES else ""
             requires.add_row(printable(one.requirement) or "possibly more", one.state, shown, reason)
         yield requires
     if dependencies.required_by:

@@ -1,7 +1,7 @@
 """
 The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about to change or to be removed.
 
-Read ``schema`` first, then ``database``, which opens it and applies the migrations. Each other module holds the
+Read ``schema`` first, then ``database``; ``engine`` opens it and applies the migrations. Each other module holds the
 queries of one table or purpose: ``projects``, ``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing``
 (upstream's list), ``due`` (projects due for a request), ``exemptions`` (versions that people released), ``withheld``
 (projects with held or blocked files), ``closures`` (what the selected projects need), ``requirement_lines`` (what

@@ -1,7 +1,6 @@
-"""The catalog as a whole: it is opened and migrated here, and commits a group of publications in one transaction."""
+"""The catalog as a whole: it commits a group of publications in one transaction."""
 
 import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from mirror_contract import Run
 from mirror_syncer.catalog.absent_projects import AbsentProjects
 from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
-from mirror_syncer.catalog.error_explanations import explain_sqlite_error
+from mirror_syncer.catalog.engine import open_engine
 from mirror_syncer.catalog.exemptions import Exemptions
 from mirror_syncer.catalog.facts import Fact, read_fact, write_fact
 from mirror_syncer.catalog.files import Files
@@ -28,9 +27,7 @@ from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.requirement_lines import StoredRequirementLines
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import (
-    SCHEMA_VERSION,
     absent_project,
-    metadata,
     pending,
     project,
     requirement_lines,
@@ -38,14 +35,10 @@ from mirror_syncer.catalog.schema import (
 )
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
-from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, SerialBounds
-
-# alembic's table; it is not part of the schema, so that no migration creates it
-_VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 
 
 class Catalog:
@@ -61,19 +54,7 @@ class Catalog:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "handle_error", explain_sqlite_error)
-        try:
-            self._migrate()
-        except (sa.exc.DatabaseError, LookupError) as error:
-            self._engine.dispose()
-            problem = (
-                f"{self._engine.url!r} cannot be opened ({str(error).splitlines()[0]}); check that MIRROR_STATE is a "
-                "writable directory on a local disk, and that no newer version wrote the catalog"
-            )
-            raise ConfigurationError("catalog", [problem]) from error
+        self._engine = open_engine(url)
         self.projects = Projects(self._engine)
         self.kept_pages = KeptPages(self._engine)
         self.files = Files(self._engine)
@@ -294,37 +275,3 @@ class Catalog:
         """Return a stored fact."""
         with self._engine.connect() as connection:
             return read_fact(connection, fact)
-
-    def _migrate(self) -> None:
-        """Create a new catalog from the schema, or migrate an older one by alembic, whose import takes 0.1 s."""
-        with self._engine.begin() as connection:
-            if _version(connection) == SCHEMA_VERSION:
-                return
-            if connection.dialect.name == "sqlite":
-                # The driver starts no transaction for DDL: a kill between two statements would leave half a schema.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            version = _version(connection)
-            if version is None:
-                metadata.create_all(connection)
-                connection.exec_driver_sql(
-                    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
-                )
-                connection.execute(_VERSION.insert().values(version_num=SCHEMA_VERSION))
-            elif version != SCHEMA_VERSION:
-                from mirror_syncer.catalog.migration import migrate  # noqa: PLC0415 - see above
-
-                migrate(connection)
-
-
-def _version(connection: sa.Connection) -> str | None:
-    """Return the schema's version, or None for an empty database."""
-    if not sa.inspect(connection).has_table(_VERSION.name):
-        return None
-    version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
-    return version
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's record
-    # WAL: readers never wait for the writer. NORMAL: a power cut may lose the newest commits, but never part of one; a
-    # project whose row is older than its page is requested again, and nothing else.
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;")

@@ -199,8 +199,8 @@ def _comparison(left: Variable | Value, operator: Op, right: Variable | Value) -
     if is_variable is isinstance(right, Variable):
         return Comparison("", operator.value, right.value, False)  # noqa: FBT003 - by place it takes half the time
     if is_variable:
-        return Comparison(left.value, operator.value, right.value, False)  # noqa: FBT003
-    return Comparison(right.value, operator.value, left.value, True)  # noqa: FBT003
+        return Comparison(left.value, operator.value, right.value, False)  # noqa: FBT003 - as above
+    return Comparison(right.value, operator.value, left.value, True)  # noqa: FBT003 - as above
 
 
 def _readings(operand: str, *, is_minor: bool) -> tuple[str, ...]:

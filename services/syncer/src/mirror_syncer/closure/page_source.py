@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.requests import FailedRequests, RequestCounts, SharedCalls
+from mirror_syncer.closure.source import ABSENT_SECONDS
 from mirror_syncer.errors import (
     InvalidPageError,
     PathError,
@@ -29,7 +30,6 @@ from mirror_syncer.volume import View
 from mirror_syncer.work.transfer.page import last_page
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
-_ABSENT_SECONDS = 86_400
 _MAX_AGE_SECONDS = 86_400  # of a page that no sync refreshes, since its project is not published
 
 
@@ -201,7 +201,7 @@ class PageSource:
         if row is not None and row.published:
             return
         if isinstance(answer, Gone):
-            self._catalog.absent_projects.add(name, until=now + _ABSENT_SECONDS, now=now)
+            self._catalog.absent_projects.add(name, until=now + ABSENT_SECONDS, now=now)
         elif row is not None:
             self._catalog.keep_unpublished_page(replace(row, checked_at=now), None)
 

@@ -12,7 +12,7 @@ from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import circles, waves
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.source import Source
+from mirror_syncer.closure.source import ABSENT_SECONDS, Source
 from mirror_syncer.closure.unmet import UnmetRequirements, VersionsOf, withheld
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
@@ -21,7 +21,6 @@ from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
 if TYPE_CHECKING:
     from packaging.version import Version
 
-_ABSENT_SECONDS = 86_400
 _MAY_COME = (UnmetReason.NO_PROJECT, UnmetReason.NO_PROOF)  # no sync asks for these pages
 _MAX_WITNESS_ROUNDS = 10
 """A witness may require what needs another one; real sets end in the second round."""
@@ -152,5 +151,5 @@ def _expiry(demands: Demands, unmet: Iterable[Unmet], *, now: int) -> int | None
         return now
     times = [project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None]
     if any(one.reason in _MAY_COME for one in unmet):
-        times.append(now + _ABSENT_SECONDS)
+        times.append(now + ABSENT_SECONDS)
     return min((time for time in times if time is not None), default=None)

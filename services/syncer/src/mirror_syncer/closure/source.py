@@ -8,6 +8,9 @@ from packaging.utils import NormalizedName
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.requirement_lines import RequirementLines
 
+ABSENT_SECONDS = 86_400
+"""How long upstream's answer counts that it lacks a project: no sync asks for that page."""
+
 
 class Source(Protocol):
     """Where pages and metadata come from."""

@@ -1,7 +1,8 @@
 """
 The command line, ``mirror-syncer``.
 
-Read ``cli`` first: each command is a function there. ``follow`` runs a sync or a verify, here or in the service that
+Read ``cli`` first: each command is a function there, or in ``policy_commands`` if it is about ``mirror.toml``; what
+all of them share is in ``console``. ``follow`` runs a sync or a verify, here or in the service that
 already holds the tree (``running_service``), and shows its progress. ``planning`` makes the plan of a sync:
 ``estimate`` says what each project costs, ``plan_dependencies`` what all of them need, both by an index that is asked
 once for each page (``remembered_index``). ``plan_report`` shows it, with ``dependency_tables``. ``checking`` judges a

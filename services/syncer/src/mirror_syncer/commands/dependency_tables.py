@@ -6,7 +6,6 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from mirror_contract import UnmetReason
 from mirror_contract.text import printable
 from mirror_syncer.commands.plan_dependencies import PlannedDependencies, PlannedRelease, PlannedRequirement
 from mirror_syncer.config.machines.listing import listed
@@ -66,14 +65,9 @@ def _met(requirement: PlannedRequirement) -> str:
     return f"{met}; only on {listed(requirement.machines)}" if requirement.machines else met
 
 
-def _sentence(unmet: Unmet) -> str:
-    """Return a sentence about an unmet requirement; the solver's words name line and machines themselves."""
-    return unmet.message if unmet.reason is UnmetReason.NO_PROOF else describe(unmet)
-
-
 def _listed(what: str, unmet: Sequence[Unmet], style: str) -> Iterator[tuple[str, str]]:
     if unmet:
         yield f"{len(unmet):,} {what}:", style
-        yield from ((f"  {printable(_sentence(one))}", style) for one in unmet[:_MAX_LISTED])
+        yield from ((f"  {printable(describe(one))}", style) for one in unmet[:_MAX_LISTED])
         if len(unmet) > _MAX_LISTED:
             yield f"  and {len(unmet) - _MAX_LISTED:,} more; --json lists all", style

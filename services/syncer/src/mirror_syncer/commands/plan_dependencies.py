@@ -150,7 +150,8 @@ class PlannedDependencies:
         if closed is None:
             return ()
         if self.demands is None:
-            return tuple(PlannedRelease(version, chain, ()) for version, chain in closed.chains.items())
+            kept = self.policy.kept_chains(name)
+            return tuple(PlannedRelease(str(version), chain, ()) for version, chain in kept.items())
         requires: dict[str, list[Required]] = {}
         for required in self.demands.required():
             if required.requirer.project == name:

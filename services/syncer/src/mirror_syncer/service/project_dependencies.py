@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from packaging.utils import NormalizedName
-from packaging.version import Version
 
 from mirror_contract import KeptRelease, ProjectDependencies, Requirement, RequirementState, Requirer
-from mirror_contract.distributions import parse_version
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import lines_keys
 from mirror_syncer.closure.requirements import Requirements, read_build_requirements, read_requirements
@@ -24,7 +22,6 @@ _MAX_RELEASES = 100
 _MAX_READ_RELEASES = 10
 _MAX_FILES_READ = 200  # of these releases together; numpy has 70 wheels for each
 _MAX_LISTED = 500
-_OLDEST = Version("0.dev0")
 
 ReleaseLines = Mapping[str, tuple[RequirementLines, ...]]
 """What the newest published releases require, as far as the catalog knows it; by version, the newest first."""
@@ -77,24 +74,13 @@ def describe_dependencies(
     required_by = {} if project is None else project.required_by
     requirers = (Requirer(project=by, requirement=text) for by, texts in required_by.items() for text in texts)
     return ProjectDependencies(
-        releases=list(_kept_releases(facts, name))[:_MAX_RELEASES],
+        releases=[
+            KeptRelease(version=str(version), because=chain)
+            for version, chain in islice(policy.kept_chains(name).items(), _MAX_RELEASES)
+        ],
         requires=_requires(catalog, facts, name, lines),
         required_by=list(islice(requirers, _MAX_LISTED)),
     )
-
-
-def _kept_releases(facts: ClosureFacts, name: NormalizedName) -> Iterator[KeptRelease]:
-    project = facts.closure.projects.get(name)
-    chains = {} if project is None else dict(project.chains)
-    for pin in facts.policy.pins.get(name, ()):
-        if pin.version is not None:
-            chains.setdefault(str(pin.version), f"lock {pin.source}")
-    for version in sorted(chains, key=_version, reverse=True):
-        yield KeptRelease(version=version, because=chains[version])
-
-
-def _version(text: str) -> Version:
-    return parse_version(text) or _OLDEST
 
 
 def _requires(catalog: Catalog, facts: ClosureFacts, name: NormalizedName, lines: ReleaseLines) -> list[Requirement]:
@@ -159,7 +145,4 @@ def _is_here(facts: ClosureFacts, need: Need, published: Collection[NormalizedNa
     """Return whether the mirror keeps a release that satisfies a requirement."""
     if need.name not in published:
         return False
-    project = facts.closure.projects.get(need.name)
-    versions = [] if project is None else [version for text in project.chains if (version := parse_version(text))]
-    versions += [pin.version for pin in facts.policy.pins.get(need.name, ()) if pin.version is not None]
-    return any(need.specifier.contains(version, prereleases=True) for version in versions)
+    return any(need.specifier.contains(version, prereleases=True) for version in facts.policy.kept_chains(need.name))

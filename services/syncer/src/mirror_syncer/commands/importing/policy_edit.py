@@ -12,6 +12,7 @@ from mirror_syncer.config.toml.lines import locate_keys
 
 _BYTE_ORDER_MARK = "\ufeff"
 _INDENT = "  "
+_MAX_COLUMNS = 100  # of an array that stays on one line
 PROJECTS = ("mirror", "projects")
 LOCKS = ("dependencies", "locks")
 
@@ -73,7 +74,7 @@ def _extend(lines: Any, added: Sequence[str]) -> None:  # noqa: ANN401 - any ite
     if not isinstance(lines, Array):
         raise TypeError(type(lines).__name__)
     is_one_line = "\n" not in lines.as_string()
-    if is_one_line and len(added) == 1 and len(lines.as_string()) + len(added[0]) < 100:  # noqa: PLR2004 - columns
+    if is_one_line and len(added) == 1 and len(lines.as_string()) + len(added[0]) < _MAX_COLUMNS:
         lines.append(_string(added[0]))
         return
     for text in added:

@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
+from mirror_contract.distributions import parse_version
 from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisories, BlockingRules, Location
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.age import Exemption
@@ -128,6 +130,14 @@ class Policy:
     def awaits_closure(self) -> bool:
         """Whether dependencies are followed and not known yet: a published project without a line may be one."""
         return self.dependencies.follow and (self.closure is None or self.closure is NO_CLOSURE)
+
+    def kept_chains(self, name: NormalizedName) -> dict[Version, str]:
+        """Return why each release of a project is kept, as far as the closure and locks tell; the newest first."""
+        project = None if self.closure is None else self.closure.projects.get(name)
+        chains = {} if project is None else {parse_version(text): chain for text, chain in project.chains.items()}
+        for pin in self.pins.get(name, ()):
+            chains.setdefault(pin.version, f"lock {pin.source}")
+        return {version: chains[version] for version in sorted(filter(None, chains), reverse=True)}
 
     @property
     def wanted(self) -> tuple[NormalizedName, ...]:

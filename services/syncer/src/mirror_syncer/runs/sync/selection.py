@@ -110,14 +110,10 @@ class SelectionSync:
             return
         # Once all is published, less may be wanted than before.
         with run.progress.phase("withdraw"):
-            if plan.withdraw:
-                # Removal goes in reverse: the list before the page, the page before its files.
-                await self._project_list.publish_without(plan.withdraw)
+            await self._unlist(plan)
         run.progress.counts.projects_planned += len(plan.withdraw)
         await self._closure_step.settle(run, withdraw=plan.withdraw)
-        await self._collection.collect(run)
-        if plan.forget and not run.is_stopping:
-            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
+        await self._collect(run, plan)
 
     async def _report_dependencies(self, run: ActiveRun) -> None:
         """Report what the closure does not meet, also because upstream has deleted it meanwhile."""
@@ -146,13 +142,20 @@ class SelectionSync:
     async def _withdraw(self, run: ActiveRun, plan: Plan) -> None:
         """Withdraw what is no longer selected."""
         with run.progress.phase("withdraw"):
-            if plan.withdraw:
-                # Removal goes in reverse: the list before the page, the page before its files.
-                await self._project_list.publish_without(plan.withdraw)
-                tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
-                await self._feed.run_to_completion(run, tasks)
+            await self._unlist(plan)
+            tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
+            await self._feed.run_to_completion(run, tasks)
+        await self._collect(run, plan)
+
+    async def _unlist(self, plan: Plan) -> None:
+        """Take projects off the project list: removal goes in reverse, list before page before files."""
+        if plan.withdraw:
+            await self._project_list.publish_without(plan.withdraw)
+
+    async def _collect(self, run: ActiveRun, plan: Plan) -> None:
+        """Delete files after their grace period, and forget what was never published and is no longer selected."""
         await self._collection.collect(run)
-        if plan.forget:
+        if plan.forget and not run.is_stopping:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
 
     async def _refresh_all(self, run: ActiveRun, plan: Plan) -> None:
