@@ -8,6 +8,7 @@ from aiohttp import web
 import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import RunKind, RunState
+from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from syncer.indexes import choose, upload
 from syncer.mounts import fill, read_only, small_disk
@@ -171,14 +172,14 @@ async def test_defect_about_a_new_dependency_costs_that_alone(
     lines: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that nobody foresaw while a new project is read fails what requires it; other lines are published."""
-    read = Candidates.read
+    fitted = Candidates.fitted
 
-    def fail(name: str, *rest: object, **more: object) -> Candidates:
-        if name == "odd":
+    def fail(admission: Admission) -> Candidates:
+        if admission.name == "odd":
             raise KeyError("no such thing")
-        return read(name, *rest, **more)  # type: ignore[arg-type]
+        return fitted(admission)
 
-    monkeypatch.setattr(Candidates, "read", fail)
+    monkeypatch.setattr(Candidates, "fitted", fail)
     run = await lines.sync()
 
     assert run.state is RunState.INCOMPLETE
