@@ -71,6 +71,7 @@ class Mirror:
         self._state = state
         self._catalog = catalog
         self._index = index
+        self._now = int(time.time())  # one, so that what resolves again is the same
 
     @classmethod
     @asynccontextmanager
@@ -97,7 +98,7 @@ class Mirror:
         """Resolve a policy's lines."""
         async with self._source() as source:
             began, used = time.perf_counter(), time.process_time()
-            closure = await resolve(policy, source=source, now=int(time.time()))
+            closure = await resolve(policy, source=source, now=self._now)
             seconds, used = time.perf_counter() - began, time.process_time() - used
         return closure, Costs(seconds, used, source.counts)
 
@@ -119,7 +120,7 @@ class Mirror:
             for name in closure.projects:
                 page, project_policy = await source.page(name), followed.project(name)
                 if page is not None and project_policy is not None:
-                    files[name] = decide(page, None, project_policy, now=int(time.time())).keep
+                    files[name] = decide(page, None, project_policy, now=self._now).keep
         return files
 
 

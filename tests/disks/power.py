@@ -225,7 +225,7 @@ async def _sync_until_cut(
             process.kill()
     _, output = await ending
     if process.returncode not in (-9, 0, 3):
-        raise AssertionError(output.decode())
+        raise AssertionError(f"exit {process.returncode} at {step}:\n{output.decode()}")
     if process.returncode != -9 and step != _AT_ANY_MOMENT:
         host.cut(log_flushed=log_flushed)
         return f"after the sync ({step})"
