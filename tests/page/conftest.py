@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserType, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Error, Page, expect, sync_playwright
 
 from control.conftest import background, client, serve, settings, syncer
 
@@ -23,6 +23,10 @@ REPOSITORY = HERE.parents[1]
 _LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
 # A connection that hangs costs this, and not all the time that there is.
 _ATTEMPT_MILLISECONDS = 15_000
+
+# An answer that comes at once on an idle machine.
+_BUSY_MILLISECONDS = 60_000
+expect.set_options(timeout=_BUSY_MILLISECONDS)
 
 Open = Callable[..., AbstractContextManager[Page]]
 
@@ -54,7 +58,7 @@ def opened(browser: Browser, client: httpx2.Client) -> Open:
     @contextmanager
     def opened(path: str, **options: Any) -> Iterator[Page]:
         context = browser.new_context(base_url=str(client.base_url), **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(_BUSY_MILLISECONDS)
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
