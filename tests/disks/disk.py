@@ -75,10 +75,10 @@ def _users(directory: Path) -> list[str]:
     """Return what processes have open there."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            links = [process / "cwd", *process.glob("fd/*"), *process.glob("map_files/*")]
-            there = {link: str(link.readlink()) for link in links}
-            found += [f"{link}: {path}" for link, path in there.items() if path.startswith(str(directory))]
+        for link in (process / "cwd", *process.glob("fd/*"), *process.glob("map_files/*")):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if str(there := link.readlink()).startswith(str(directory)):
+                    found.append(f"{link}: {there}")
     return found
 
 
