@@ -20,6 +20,9 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.project import Pending, Retirement
 
 _BATCH_ROWS = 400
+_FINISHED = pending.delete().where(pending.c.project == sa.bindparam("of"))
+_STAYS = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+"""A place that is published again, or whose file was removed: only its former content is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,10 @@ class Files:
         """Delete these projects' pending rows and store retirements; call ``release`` after the commit."""
         in_hand = self._load(connection)
         if rows := [{"of": project} for project in projects if project in in_hand]:
-            connection.execute(pending.delete().where(pending.c.project == sa.bindparam("of")), rows)
+            connection.execute(_FINISHED, rows)
         known = {place for project in projects for place in self._previously_retired.get(project, ())}
         if back := [{"of": place} for place in returned if place in known]:
-            stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-            connection.execute(stays, back)
+            connection.execute(_STAYS, back)
         leaving = [_values(retirement) for retirement in retirements]
         self._any_retired |= bool(leaving)
         upsert(connection, retired, leaving)
@@ -208,8 +210,7 @@ class Files:
                 connection.execute(pending.delete().where(pending.c.project == project))
                 self.release([project])
             if rows := [{"of": place} for place in places]:
-                gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-                connection.execute(gone, rows)
+                connection.execute(_STAYS, rows)
 
     def removed_places(self) -> Iterator[PackagePath]:
         """Yield the places of removed files, and of retired files that are published again."""

@@ -175,7 +175,7 @@ class Listing:
                 connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
     def _insert(self, listed: Mapping[NormalizedName, int]) -> None:
-        insert = insertion(self._engine.dialect, project).values(**_INSERT)
+        insert = insertion(self._engine.dialect.name, project).values(**_INSERT)
         # An operator may have named one in the meantime, so that its row exists.
         insert = insert.on_conflict_do_update(
             index_elements=["name"], set_={"wanted_serial": insert.excluded.wanted_serial}
