@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
+from mirror_syncer.catalog.new_rows import make_indexes
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata
 from mirror_syncer.errors import ConfigurationError
 
@@ -29,6 +30,7 @@ def open_engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "handle_error", explain_sqlite_error)
     try:
         _migrate(engine)
+        make_indexes(engine)
     except (sa.exc.DatabaseError, LookupError) as error:
         engine.dispose()
         problem = (
