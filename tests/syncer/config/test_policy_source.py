@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirror_contract import PolicyState
-from mirror_syncer.config import PolicyError, PolicySource, judge_policy, read_policy
-from mirror_syncer.config.mirror_toml.file import example_of
+from mirror_syncer.config.mirror_toml.file import PolicyError, example_of, judge_policy, read_policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from syncer.rights import ordinary
 
 pytestmark = pytest.mark.proves("reliability/host")

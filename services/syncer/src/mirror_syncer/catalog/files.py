@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.generations import confirm
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
@@ -168,6 +169,15 @@ class Files:
         query = sa.select(retired).where(retired.c.project == project, retired.c.due_at <= now)
         with self._engine.connect() as connection:
             return [Retirement(**row) for row in connection.execute(query).mappings()]
+
+    def overdue(self, projects: Iterable[NormalizedName], *, now: int) -> set[PackagePath]:
+        """Return the places of these projects' files due for removal."""
+        found = set[PackagePath]()
+        with self._engine.connect() as connection:
+            for some in batched(projects):
+                query = sa.select(retired.c.place).where(retired.c.project.in_(some), retired.c.due_at <= now)
+                found |= {PackagePath(place) for place in connection.scalars(query)}
+        return found
 
     def waiting(self) -> Iterator[Retirement]:
         """Yield the files that wait for the end of their grace period: they can still be downloaded."""

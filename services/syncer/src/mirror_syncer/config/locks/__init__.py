@@ -7,18 +7,7 @@ Read ``pin`` first, then ``lock_source``: the locks in force. ``patterns`` finds
 Nothing here asks a URL that a lock names.
 """
 
-from mirror_syncer.config.locks.lock_source import LockFile, Locks, LockSource, read_locks
-from mirror_syncer.config.locks.patterns import parse_lock_pattern
 from mirror_syncer.config.locks.pin import Pin, merge_pins
 from mirror_syncer.config.locks.problem import LockProblem
 
-__all__ = [
-    "LockFile",
-    "LockProblem",
-    "LockSource",
-    "Locks",
-    "Pin",
-    "merge_pins",
-    "parse_lock_pattern",
-    "read_locks",
-]
+__all__ = ["LockProblem", "Pin", "merge_pins"]

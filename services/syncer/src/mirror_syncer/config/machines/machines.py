@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from mirror_syncer.config.machines.platforms import Platform, parse_platform
 from mirror_syncer.config.machines.pythons import Python, parse_python
-from mirror_syncer.config.toml.document import shown
+from mirror_syncer.config.toml.values import shown
 
 
 class Sdists(StrEnum):
