@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from bench.api import ApiTrial
+from bench.cold import ColdTrial
 from bench.contenders import Bandersnatch, Contender, Ours
 from bench.driver import Driver
 from bench.ground import Ground
@@ -29,6 +30,7 @@ _TRIALS: tuple[Trial, ...] = (
     ApiTrial(),
     IntakeTrial(),
     LimitsTrial(),
+    ColdTrial(),
 )
 
 
