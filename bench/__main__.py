@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 from bench.api import ApiTrial
+from bench.cold import ColdTrial
 from bench.contenders import Bandersnatch, Contender, Ours
 from bench.driver import Driver
 from bench.ground import Ground
 from bench.intake import IntakeTrial
+from bench.limits import LimitsTrial
 from bench.lists import ListTrial
 from bench.memory import MemoryTrial
 from bench.options import Options
@@ -20,7 +22,16 @@ from bench.webserver import ServingTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial(), ApiTrial(), IntakeTrial())
+_TRIALS: tuple[Trial, ...] = (
+    ListTrial(),
+    MemoryTrial(),
+    VerifyTrial(),
+    ServingTrial(),
+    ApiTrial(),
+    IntakeTrial(),
+    LimitsTrial(),
+    ColdTrial(),
+)
 
 
 def main() -> int:

@@ -108,6 +108,15 @@ def connect(container: Container) -> httpx2.Client:
     return client
 
 
+def await_absence(client: httpx2.Client, url: str) -> None:
+    """Return when each worker that answers a few requests in a row says 404; fail if that takes 5 s."""
+    deadline = time.monotonic() + 5
+    absent = 0
+    while absent < 20:
+        assert time.monotonic() < deadline, f"{url} is still served"
+        absent = absent + 1 if client.get(url, headers={"Connection": "close"}).status_code == 404 else 0
+
+
 def exchange(container: Container, sent: bytes) -> bytes:
     """Send bytes as they are, which no client would, and return all that comes until the other side closes."""
     with socket.create_connection(container.address, timeout=15) as connection:

@@ -9,7 +9,7 @@ import pytest
 
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.volume import Volume
-from nginx.containers import LOGS, connect, mirror
+from nginx.containers import LOGS, await_absence, connect, mirror
 from nginx.tree import DIGEST, OTHER_DIGEST, Tree, long_path, plant
 
 pytestmark = pytest.mark.docker
@@ -25,12 +25,14 @@ SHORT, LONG, OTHER_LONG = f"ab/{NAME}", long_path(DIGEST, NAME), long_path(OTHER
 
 
 @pytest.fixture
-def held(tree: Tree) -> Iterator["Held"]:
-    """Return the shared mirror's tree for the files of a test, which are removed at its end."""
+def held(tree: Tree, client: httpx2.Client) -> Iterator["Held"]:
+    """Return the shared mirror's tree for the files of a test, which are removed at its end, also for nginx."""
     with Volume(tree.root, mirror_id="secret", known=True) as volume:
         kept = Held(tree, volume)
         yield kept
         kept.clear()
+        for path in URLS:
+            await_absence(client, f"/packages/{path}.metadata")
 
 
 class Held:

@@ -1,13 +1,14 @@
 """Package files: by short and long URL, with any name, whole and in ranges."""
 
 import re
+import time
 from http.client import HTTPConnection
 from urllib.parse import quote
 
 import httpx2
 import pytest
 
-from nginx.containers import Container
+from nginx.containers import Container, await_absence
 from nginx.tree import DIGEST, ODD_NAMES, OTHER_DIGEST, Tree, long_path
 
 pytestmark = pytest.mark.docker
@@ -110,6 +111,36 @@ def test_removed_file_is_404_at_once(client: httpx2.Client, tree: Tree) -> None:
     assert client.get("/packages/ab/evil-1.0.tar.gz").content == b"evil\n"
     (tree.web / "packages/ab/evil-1.0.tar.gz").unlink()
     assert client.get("/packages/ab/evil-1.0.tar.gz").status_code == 404
+
+
+@pytest.mark.proves("reliability/removal")
+def test_removed_metadata_is_404_within_seconds(client: httpx2.Client, tree: Tree) -> None:
+    """The metadata of a removed file, which nginx may have open, is not served for longer than a second or two."""
+    url, file = "/packages/ab/evil-2.0.tar.gz.metadata", tree.web / "packages/ab/evil-2.0.tar.gz.metadata"
+    tree.write("pypi/web/packages/ab/evil-2.0.tar.gz.metadata", b"evil\n")
+    assert [client.get(url).content for _ in range(2)] == [b"evil\n"] * 2
+    file.unlink()
+    await_absence(client, url)
+
+
+def test_published_metadata_is_there_at_once(client: httpx2.Client, tree: Tree) -> None:
+    """Metadata that was requested before it was published is served from its publication on: no 404 is kept."""
+    url = "/packages/ab/late-1.0.tar.gz.metadata"
+    assert client.get(url).status_code == 404
+    tree.write("pypi/web/packages/ab/late-1.0.tar.gz.metadata", b"late\n")
+    assert client.get(url).content == b"late\n"
+
+
+def test_warm_and_cold_files_are_answered_alike(client: httpx2.Client, tree: Tree) -> None:
+    """A small file has the same answer from a thread as, a second after its first request, from the worker itself."""
+    tree.write("pypi/web/packages/ab/warm-1.0.tar.gz", b"warm\n" * 1_000)
+    answers = set()
+    until = time.monotonic() + 1.5  # no event tells when nginx believes that the file is in the page cache
+    while time.monotonic() < until:
+        answer = client.get("/packages/ab/warm-1.0.tar.gz", headers={"Range": "bytes=5-"})
+        assert (answer.status_code, answer.content) == (206, b"warm\n" * 999)
+        answers.add(tuple((name, value) for name, value in answer.headers.items() if name != "date"))
+    assert len(answers) == 1
 
 
 @pytest.mark.parametrize(

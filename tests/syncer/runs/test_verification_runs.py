@@ -350,10 +350,10 @@ def test_rate_limit_is_shared_by_threads() -> None:
 
 
 def test_rate_limit_of_none_never_waits() -> None:
-    """Without a limit, reads never wait, and a piece is 256 KiB."""
+    """Without a limit, reads never wait, and a piece is 1 MiB."""
     rate_limit = RateLimit(None)
     began = time.monotonic()
     for _ in range(1_000):
         rate_limit.take(2**30)
     assert time.monotonic() - began < 0.1
-    assert rate_limit.piece == 2**18
+    assert rate_limit.piece == 2**20

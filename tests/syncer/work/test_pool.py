@@ -9,20 +9,26 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState, Run, RunKind, RunState
+from mirror_syncer.errors import WorkerLostError
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import Pending
-from mirror_syncer.upstream import ClientOptions
+from mirror_syncer.upstream import ClientOptions, Index
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.__main__ import Process
+from mirror_syncer.work.inspection import InspectionResult
+from mirror_syncer.work.inspector import InspectionJob
+from mirror_syncer.work.pool import WorkerPool
 from mirror_syncer.work.process import WorkerProcess
-from mirror_syncer.work.setup import WorkerSetup
+from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
 from mirror_syncer.work.wire import CatalogAnswer, CatalogQuery
+from mirror_syncer.work.worker import Job, Worker
 from syncer.site import Running, Site
 
 PROJECTS = [f"project{number}" for number in range(24)]
@@ -316,3 +322,35 @@ async def test_names_are_durable_before_they_are_told(tmp_path: Path) -> None:
     assert len(line.said) == 1
     assert not tree.durability._directories
     tree.durability.close()
+
+
+class _Inspecting:
+    """A worker that finds a thousand intact files of one size in each project."""
+
+    def __init__(self, file_bytes: int) -> None:
+        self._file_bytes = file_bytes
+        self.index = cast("Index", None)
+
+    async def perform(self, job: Job) -> InspectionResult:
+        await asyncio.sleep(0)
+        return InspectionResult(1_000, 1_000 * self._file_bytes, ())
+
+
+@pytest.mark.parametrize(("file_bytes", "started"), [(2_000, 1), (1_000_000, 0)], ids=["small files", "large files"])
+async def test_only_small_files_start_a_process(file_bytes: int, started: int) -> None:
+    """A verify of large files is fast in one process's threads; only small files start another process."""
+    starts: list[WorkerProcess] = []
+
+    class Process(WorkerProcess):
+        async def start(self) -> NoReturn:
+            starts.append(self)
+            raise WorkerLostError("not needed")
+
+    proxy = cast("CatalogProxy", None)
+    process = Process(cast("WorkerSetup", None), catalog_proxy=proxy, observations=cast("Observations", None))
+    pool = WorkerPool(cast("Worker", _Inspecting(file_bytes)), [process], catalog_proxy=proxy)
+    for _ in range(2):  # the first time the pool learns how large the files are
+        jobs = [InspectionJob("run", NormalizedName(name), 0.5, None) for name in PROJECTS]
+        await asyncio.gather(*(pool.inspect(job, worker=pool.choose()) for job in jobs))
+    await asyncio.sleep(0)
+    assert len(starts) == started

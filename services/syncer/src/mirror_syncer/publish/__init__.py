@@ -12,6 +12,7 @@ from mirror_syncer.publish.legacy_json import Releases, render_legacy
 from mirror_syncer.publish.pages import (
     find_published,
     parse_published,
+    read_places,
     read_published,
     render_html,
     render_page,
@@ -24,6 +25,7 @@ __all__ = [
     "find_published",
     "parse_published",
     "read_held",
+    "read_places",
     "read_published",
     "render_html",
     "render_legacy",

@@ -167,7 +167,7 @@ class Dispatcher:
             case Action.WITHDRAW:
                 return await self._withdraw(task, run, row or ProjectRow(task.name))
             case Action.VERIFY:
-                return await self._verify(task, run)
+                return await self._verify(task, run, row)
 
     async def _withdraw(self, task: Task, run: ActiveRun, row: ProjectRow) -> Outcome:
         blocked = self._context.policy.current.blocked_names.reason(task.name)
@@ -220,8 +220,8 @@ class Dispatcher:
         async with run.upstream_wait():
             return await self._workers.perform(work)
 
-    async def _verify(self, task: Task, run: ActiveRun) -> Outcome | None:
-        result = await self._verifier.inspect(task, run)
+    async def _verify(self, task: Task, run: ActiveRun, row: ProjectRow | None) -> Outcome | None:
+        result = await self._verifier.inspect(task, run, row)
         if result.damages:
             await asyncio.to_thread(self._volume.check_present)  # on a disk that was unmounted every file is missing
         if run.request.upstream:

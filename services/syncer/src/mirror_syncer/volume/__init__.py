@@ -13,7 +13,7 @@ from mirror_syncer.volume.hashing import GZIP
 from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming
 from mirror_syncer.volume.large_page import StreamedPages, digest_of
 from mirror_syncer.volume.legacy_json import StagedDocument
-from mirror_syncer.volume.pages import PageSet, StagedPages
+from mirror_syncer.volume.pages import PageSet, StagedPages, pages_digest
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
 from mirror_syncer.volume.volume import Volume
@@ -35,5 +35,6 @@ __all__ = [
     "Volume",
     "digest_of",
     "explain_disk_errors",
+    "pages_digest",
     "wheel_metadata",
 ]

@@ -139,10 +139,11 @@ class View:
         return file_size(f"{self._web_text}/simple/{name}/index.v1_json")
 
     @explain_disk_errors(cannot_be="read")
-    def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
-        """Return the existing forms of a project's page by file name."""
-        directory = self.page_directory(name)
-        return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
+    def page_forms(self, name: NormalizedName, *, json: bytes) -> dict[str, bytes]:
+        """Return the existing forms of a project's page by file name: the JSON page, as read before, and the others."""
+        directory = f"{self._web_text}/simple/{name}"
+        found = {form: read_file(f"{directory}/{form}") for form in NAMES if form != "index.v1_json"}
+        return {form: body for form, body in found.items() if body is not None} | {"index.v1_json": json}
 
     @explain_disk_errors(cannot_be="read")
     def page_digest(self, name: NormalizedName) -> str | None:
@@ -163,7 +164,7 @@ class View:
     def page_state(self, name: NormalizedName) -> tuple[int, ...]:
         """Return a value that changes with every change of a project's page; empty without a page."""
         try:
-            status = (self.page_directory(name) / "index.v1_json").stat()
+            status = os.stat(f"{self._web_text}/simple/{name}/index.v1_json")  # noqa: PTH116 - text, see above
         except OSError as error:
             if is_absent(error):
                 return ()

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from isal import isal_zlib
@@ -12,9 +12,9 @@ from mirror_syncer.errors import InvalidPageError, PathError
 from mirror_syncer.model.damage import Damage, Reason
 from mirror_syncer.model.names import Filename, PackagePath
 from mirror_syncer.model.page import File, PublishedPage
-from mirror_syncer.publish import read_published, render_html
+from mirror_syncer.publish import parse_published, render_html
 from mirror_syncer.upstream import parse_html, parse_legacy
-from mirror_syncer.volume import GZIP, View, explain_disk_errors, wheel_metadata
+from mirror_syncer.volume import GZIP, View, explain_disk_errors, pages_digest, wheel_metadata
 from mirror_syncer.work.rate_limit import RateLimit
 
 
@@ -79,19 +79,21 @@ class Inspection:
         # Its state first, so that a page that changes right after is inspected again.
         self._page = self._volume.page_state(self._name)
         try:
-            published = read_published(self._volume, self._name)
+            body = self._volume.page(self._name)
+            published = None if body is None else parse_published(body, name=self._name)
         except InvalidPageError:
             self._damages.append(_page(self._name, "index.v1_json", "wrong"))
             return
         except PathError:
             self._damages.append(_page(self._name, "index.v1_json", "unreadable"))
             return
-        if published is None:
+        if body is None or published is None:
             self._damages.append(_page(self._name, "index.v1_json", "missing"))
             return
         try:
-            self._damages += _in_page(self._volume, self._name, published)
-            if not self._damages and self.page_sha256 not in (None, self._volume.page_digest(self._name)):
+            forms = self._volume.page_forms(self._name, json=body)
+            self._damages += _in_page(forms, self._name, published)
+            if not self._damages and self.page_sha256 not in (None, pages_digest(forms["index.html"], body)):
                 # All forms agree, so this is no disk error.
                 self._damages.append(_page(self._name, "index.v1_json", "altered"))
         except PathError:
@@ -142,8 +144,7 @@ class Inspection:
             self._damages.append(Damage(place.rpartition("/")[2], place, reason))
 
 
-def _in_page(volume: View, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
-    forms = volume.page_forms(name)
+def _in_page(forms: Mapping[str, bytes], name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
     html = forms.get("index.html")
     if html is None:
         yield _page(name, "index.html", "missing")

@@ -36,7 +36,7 @@ class Inspector:
 
     The threads are its own: in the event loop's pool a slow disk would delay reads of the catalog and of pages. One
     thread per core is enough for files of a megabyte, which hashlib reads without holding the GIL. For small files two
-    threads are hardly faster than one; there more workers help.
+    threads are hardly faster than one; for these the pool starts more workers.
     """
 
     def __init__(self, view: View) -> None:

@@ -22,6 +22,10 @@ log = structlog.get_logger()
 
 # Active jobs of each worker before another process is started, which takes 0.4 s and then does 200 projects a second.
 _JOBS_PER_WORKER = 4
+# Inspections run in a thread a core. Only small files, of which Python itself is most of the work, need processes; and
+# as many of them as pay for the start of one.
+_SMALL_FILE_BYTES = 2**17
+_FILES_FOR_A_PROCESS = 1_000
 
 
 class WorkerHandle(Protocol):
@@ -44,6 +48,7 @@ class WorkerPool:
         self._active_jobs: dict[WorkerHandle, int] = {local: 0}
         self._to_start = list(processes)
         self._starting: asyncio.Task[None] | None = None
+        self._inspected_files = self._inspected_bytes = 0
         self.index = local.index
 
     def choose(self) -> WorkerHandle:
@@ -73,9 +78,17 @@ class WorkerPool:
 
     async def inspect(self, job: InspectionJob, *, worker: WorkerHandle) -> InspectionResult | None:
         """See ``Inspector.inspect``; also raises ``WorkerLostError``, and the next slice then starts over."""
-        result = await self._perform_at(worker, job)
+        result = await self._perform_at(worker, job, starts=self._inspects_small_files)
         assert result is None or isinstance(result, InspectionResult)
+        if result is not None:
+            self._inspected_files += result.files
+            self._inspected_bytes += result.bytes
         return result
+
+    @property
+    def _inspects_small_files(self) -> bool:
+        files = self._inspected_files
+        return files >= _FILES_FOR_A_PROCESS and self._inspected_bytes < files * _SMALL_FILE_BYTES
 
     def close(self) -> None:
         """Start no further process."""
@@ -89,11 +102,12 @@ class WorkerPool:
             worker = self.choose()
         return worker
 
-    async def _perform_at(self, worker: WorkerHandle, job: Job) -> Result:
+    async def _perform_at(self, worker: WorkerHandle, job: Job, *, starts: bool = True) -> Result:
+        """Perform a job at a worker; ``starts``: if the worker has enough of them, start another process."""
         if worker not in self._active_jobs:
             raise WorkerLostError(LOST)
         self._active_jobs[worker] += 1
-        if self._to_start and self._starting is None and self._active_jobs[worker] >= _JOBS_PER_WORKER:
+        if starts and self._to_start and self._starting is None and self._active_jobs[worker] >= _JOBS_PER_WORKER:
             self._starting = asyncio.create_task(self._add(self._to_start.pop()))
         try:
             return await worker.perform(job)

@@ -25,7 +25,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, PathError
 from mirror_syncer.model.names import PackagePath, parse_filename
-from mirror_syncer.publish import read_published
+from mirror_syncer.publish import read_places
 from mirror_syncer.volume import View, explain_disk_errors
 
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
@@ -87,15 +87,16 @@ class References:
         """Add the references of these projects' pages."""
         for name in names:
             try:
-                published = read_published(self._view, name)
+                found = read_places(self._view, name)
             except (InvalidPageError, PathError):
                 self.unread.add(name)
                 continue
-            if published is None:
+            if found is None:
                 continue
-            for place in published.places.values():
+            places, held_files = found
+            for place in places:
                 self._add(place)
-            for held in published.held:
+            for held in held_files:
                 if held.place is not None:
                     self._add(held.place, prefix=_MARKER)
 

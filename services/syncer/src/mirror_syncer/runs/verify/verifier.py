@@ -22,6 +22,7 @@ from mirror_contract import Failure
 from mirror_syncer.catalog import Fact, Verified
 from mirror_syncer.errors import StateError, WorkerLostError
 from mirror_syncer.model.damage import Damage
+from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
@@ -127,9 +128,9 @@ class Verifier(RunExecutor):
             )
         await self.save(run)
 
-    async def inspect(self, task: Task, run: ActiveRun) -> InspectionResult:
+    async def inspect(self, task: Task, run: ActiveRun, row: ProjectRow | None) -> InspectionResult:
         """
-        Inspect a project for one slice; ``record`` counts the result.
+        Inspect a project with its row for one slice; ``record`` counts the result.
 
         Raises:
             SliceEndedError: the inspection needs a further slice.
@@ -137,7 +138,6 @@ class Verifier(RunExecutor):
             WorkerLostError: the worker process died.
         """
         key = (run.id, task.name)
-        row = self._catalog.projects.get(task.name)
         if row is None or not row.published:
             # Withdrawn since the task was queued, so nothing is missing.
             await self.discard(task.name, run)
