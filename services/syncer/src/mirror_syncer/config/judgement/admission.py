@@ -17,7 +17,7 @@ from mirror_contract.distributions import parse_distribution, read_version
 from mirror_syncer.config.judgement.cooldown import Cooldown
 from mirror_syncer.config.judgement.fitting import Fitting
 from mirror_syncer.config.judgement.release import Release, read_releases
-from mirror_syncer.config.policy.block import blocked_hashes
+from mirror_syncer.config.policy.block import Blocking, blocked_hashes
 from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File
@@ -97,8 +97,8 @@ class Admission:
             return  # nearly all pages
         for release in self.releases:
             version = release.version
-            because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
-            if version is not None and not because and not hashes:
+            because = None if version is None else _reason(blocks, version)
+            if version is not None and because is None and not hashes:
                 continue  # nearly all releases
             for file in release.files:
                 reason = because or self._blocked_because(file, hashes, unversioned=version is None)
@@ -115,7 +115,7 @@ class Admission:
         if unversioned and blocks:
             found = parse_distribution(file.filename)
             text = found.version if found else ""
-            return next((one.reason for one in blocks if one.affects(None, text)), None)
+            return _reason(blocks, None, text)
         return None
 
     def _keep_pinned(self) -> None:
@@ -173,6 +173,14 @@ class Admission:
     def _note_expiry(self, time: int | None) -> None:
         if time is not None and time > self.now and (self.expires_at is None or time < self.expires_at):
             self.expires_at = time
+
+
+def _reason(blocks: Sequence[Blocking], version: Version | None, text: str = "") -> str | None:
+    """Return the reason of the first that blocks a version, or None if none does."""
+    for block in blocks:
+        if block.affects(version, text):
+            return block.reason
+    return None
 
 
 def _drop(names: Collection[Filename], release: Release) -> None:
