@@ -97,8 +97,8 @@ class InstallableReleases:
         if self._fits is None:
             return release.clients, release.yanked_clients
         masks = [0, 0]
-        for file, installers in release.candidates:
-            masks[bool(file.yanked)] |= self._fits.fits(file.filename, installers, file.requires_python)
+        for file in release.files:
+            masks[bool(file.yanked)] |= self._fits.fits(file.filename, release.installers(file), file.requires_python)
         return masks[0], masks[1]
 
 
