@@ -147,12 +147,24 @@ async def measure(
         }
         if clients:
             with offering(kept) as url:
-                figures["cannot install"] = [
-                    f"{line} on {machine}: {error}"
+                failed = [
+                    (line, machine, error)
                     for line in lines
                     for machine in machines
                     if (error := await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv")) is not None
                 ]
+            from_upstream = {
+                (line, machine): await asyncio.to_thread(compiled, line, machine, None, cache=state / "uv")
+                for line, machine, _ in failed
+            }
+            figures["cannot install"] = [
+                f"{line} on {machine}: {error}"
+                for line, machine, error in failed
+                if from_upstream[line, machine] is None
+            ]
+            figures["nor from PyPI"] = [
+                f"{line} on {machine}" for (line, machine), error in from_upstream.items() if error
+            ]
     return figures
 
 
@@ -186,7 +198,7 @@ def main() -> None:
             platforms, macos = (_OLDER_PLATFORMS, None) if arguments.older else (_PLATFORMS, _NEWEST_MACOS)
             figures = asyncio.run(measure(lines, state, platforms=platforms, macos=macos, clients=arguments.clients))
             if arguments.universal:
-                figures["uv --universal"] = sum(universal_releases(line) for line in lines)
+                figures["uv --universal"] = len(frozenset[str]().union(*map(universal_releases, lines)))
             print(json.dumps({"lines": lines, **figures}, indent=1))
 
 
