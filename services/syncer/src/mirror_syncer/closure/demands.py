@@ -155,6 +155,11 @@ class Demands:
             self._dirty.add(name)
         return project
 
+    def is_looked_at(self, name: NormalizedName) -> bool:
+        """Return whether a project's page is known, demanded or not."""
+        project = self.projects.get(name) or self._undemanded.get(name)
+        return project is not None and (project.candidates is not None or project.error is not None)
+
     async def get_project(self, name: NormalizedName) -> Project:
         """Return a project with its page; it may be one that nothing demands, for a proof."""
         project = self.projects.get(name) or self._undemanded.get(name)
