@@ -203,7 +203,9 @@ class MachineReleases:
             if version in project.unusable:
                 project.note_try([release])
                 raise UnusableError
-        return [need for one in project.requirements[version] for need in one.needs]
+        needs = [need for one in project.requirements[version] for need in one.needs]
+        self._demands.note_names(project, needs)
+        return needs
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine with an extra."""
@@ -215,8 +217,8 @@ class MachineReleases:
         if project.error is not None:
             return project.error
         if project.candidates is None:
-            return "upstream has no such project"
-        return project.candidates.why_none(specifier, self._asked)[1]
+            return project.why_absent
+        return project.why_unusable(specifier) or project.candidates.why_none(specifier, self._asked)[1]
 
     def _project(self, name: NormalizedName) -> Project:
         project = self._demands.projects.get(name)
