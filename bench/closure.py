@@ -153,18 +153,16 @@ async def measure(
                     for machine in machines
                     if (error := await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv")) is not None
                 ]
-            from_upstream = {
-                (line, machine): await asyncio.to_thread(compiled, line, machine, None, cache=state / "uv")
-                for line, machine, _ in failed
-            }
-            figures["cannot install"] = [
-                f"{line} on {machine}: {error}"
-                for line, machine, error in failed
-                if from_upstream[line, machine] is None
-            ]
-            figures["nor from PyPI"] = [
-                f"{line} on {machine}" for (line, machine), error in from_upstream.items() if error
-            ]
+                failures: dict[str, list[str]] = {"cannot install": [], "only with a build": [], "nor from PyPI": []}
+                for line, machine, error in failed:
+                    resolved = f"{line} on {machine}"
+                    if await asyncio.to_thread(compiled, line, machine, None, cache=state / "uv") is not None:
+                        failures["nor from PyPI"].append(resolved)
+                    elif await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv", builds=True) is None:
+                        failures["only with a build"].append(resolved)
+                    else:
+                        failures["cannot install"].append(f"{resolved}: {error}")
+            figures |= failures
     return figures
 
 

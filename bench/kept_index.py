@@ -77,11 +77,18 @@ def _page(name: NormalizedName, files: Sequence[File]) -> bytes:
     return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": entries}).encode()
 
 
-def compiled(line: str, machine: UvMachine, url: str | None, *, cache: Path) -> str | None:
-    """Resolve a line by uv on a machine, from wheels of an index alone; return why that failed. None: from PyPI."""
+def compiled(line: str, machine: UvMachine, url: str | None, *, cache: Path, builds: bool = False) -> str | None:
+    """
+    Resolve a line by uv on a machine, and return why that failed.
+
+    Args:
+        url: of the only index; None: PyPI.
+        builds: whether uv may build what has no wheel; else it takes wheels alone.
+    """
     target = ("--python-version", machine.python, "--python-platform", machine.platform)
     index = () if url is None else ("--default-index", url)
-    done = _compile(line, *index, "--only-binary", ":all:", "--cache-dir", str(cache), *target, macos=machine.macos)
+    wheels = () if builds else ("--only-binary", ":all:")
+    done = _compile(line, *index, *wheels, "--cache-dir", str(cache), *target, macos=machine.macos)
     return None if done.returncode == 0 else done.stderr
 
 
