@@ -84,15 +84,27 @@ def test_line_itself_is_kept_with_a_wheel() -> None:
 
 
 def test_release_is_built_where_no_wheel_meets_what_is_required() -> None:
-    """If no release with a wheel meets the requirements, the proof builds, and nothing older is kept or read."""
+    """If no release with a wheel meets the requirements, the proof builds, and nothing older is kept."""
     index = maker()
     index.upload("app", "1.0", "lib>=2")
     index.upload("lib", "2.0", sdist=True)
     index.upload("lib", "1.0")
-    source = MemorySource(index.index())
-    closure = close_from(source)
+    closure = close(index)
     assert kept(closure, "lib") == {"2.0"}
-    assert len([one for one in source.requests if one.startswith("metadata")]) == 4
+    assert len(proved(closure, "lib")) == 4
+
+
+def test_older_release_that_needs_no_build_is_kept() -> None:
+    """Where a new requirement has to be built, the last release without it is kept, too."""
+    index = maker()
+    for version in ("2.2", "2.1", "2.0"):
+        index.upload("app", version, "engine")
+    index.upload("app", "1.9")
+    index.upload("app", "1.8")
+    index.upload("engine", "1.0", sdist=True)
+    closure = close(index)
+    assert kept(closure, "app") == {"2.2", "1.9"}
+    assert set(proved(closure, "app").values()) == {"1.9"}
 
 
 def test_wheel_that_needs_a_build_in_turn_is_no_help() -> None:

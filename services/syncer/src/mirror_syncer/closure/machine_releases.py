@@ -1,6 +1,6 @@
 """The releases that one machine may install, as a proof asks for them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -68,12 +68,6 @@ class InstallableReleases:
     def versions(self, machine: int, project: Project) -> list[Version]:
         """Return the versions with a file for a machine, those that a proof has to pass over included."""
         return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
-
-    def wheel_versions(self, machine: int, project: Project) -> Iterator[Version]:
-        """Yield the versions with a wheel for a machine, the newest first."""
-        for release, version, _, _ in self._fit(project):
-            if self._wheel_clients(project.name, release, version) & machine:
-                yield version
 
     def has_wheel(self, machine: int, project: Project, version: Version) -> bool:
         """Return whether a release has a wheel for a machine."""
@@ -166,10 +160,6 @@ class MachineReleases:
     def all_versions(self, name: NormalizedName) -> list[Version]:
         """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
         return self._installable.versions(self._machine, self._project(name))
-
-    def wheel_versions(self, name: NormalizedName) -> Iterator[Version]:
-        """Yield the versions with a wheel for the machine, the newest first."""
-        return self._installable.wheel_versions(self._machine, self._project(name))
 
     def has_wheel(self, name: NormalizedName, version: Version) -> bool:
         """Return whether a release has a wheel for the machine."""

@@ -10,7 +10,7 @@ from mirror_syncer.closure.machine_releases import MachineReleases
 from mirror_syncer.closure.releases import Candidate
 from mirror_syncer.model.need import Need
 
-_MAX_LOOKED_AT = 16  # releases and projects, each a request; real cases need one or two
+_MAX_LOOKED_AT = 16  # releases and projects, each a request; real cases need one or two, and dbt-postgres nine
 
 
 class TooFarError(Exception):
@@ -71,16 +71,3 @@ class WheelReleases:
 def built(assignment: Mapping[NormalizedName, Version], releases: MachineReleases) -> set[NormalizedName]:
     """Return the projects of an assignment that the machine has to build, since their release has no wheel for it."""
     return {name for name, version in assignment.items() if not releases.has_wheel(name, version)}
-
-
-def have_wheels(
-    names: Iterable[NormalizedName], needs: Mapping[NormalizedName, Sequence[Need]], releases: MachineReleases
-) -> bool:
-    """Return whether each of some projects has a release with a wheel for the machine that meets what is required."""
-    return all(
-        any(
-            all(need.specifier.contains(version, prereleases=True) for need in needs[name])
-            for version in releases.wheel_versions(name)
-        )
-        for name in names
-    )

@@ -20,13 +20,13 @@ from mirror_syncer.closure.machine_releases import (
 from mirror_syncer.closure.origin import WITNESS, Requirer
 from mirror_syncer.closure.patience import Patience
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.proof import Solution, verify
+from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.releases import Releases, is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
-from mirror_syncer.closure.wheel_releases import TooFarError, WheelReleases, built, have_wheels
+from mirror_syncer.closure.wheel_releases import TooFarError, WheelReleases, built
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.listing import listed
@@ -154,8 +154,6 @@ class Witnesses:
             if not to_build:
                 return found
             if root.subject in self._builds_anyway:
-                break
-            if not have_wheels(to_build, Solution.read(found, needs, releases).needs, releases):
                 break
             avoided |= to_build
             try:
