@@ -3,7 +3,8 @@ The locks of ``[dependencies] locks``: what they pin stays on the mirror, whatev
 
 Read ``pin`` first, then ``lock_source``: the locks in force. ``patterns`` finds the files, ``lock_file`` reads them and
 ``last_good`` keeps what they said. ``formats`` recognizes uv_lock, poetry_lock, pylock, pipfile_lock and requirements
-(whose syntax is in ``requirement_lines``); each of these gives its entries to a ``collector``, which checks them.
+(whose syntax is in ``requirement_lines``); each of these gives its entries to a ``collector``, which checks them, and
+leaves out those from another index (``lock_index``).
 Nothing here asks a URL that a lock names.
 """
 
