@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from mirror_syncer.config.locks import Locks
+from mirror_syncer.config.locks.lock_source import Locks
 
 Read = Callable[[str | bytes], Locks]
 

@@ -83,6 +83,13 @@ def _indexes() -> list[sa.Index]:
     return [index for index in project.indexes if index.name in _POSTPONED]
 
 
+_ADDED = (
+    ("projects", lambda new: project_total.c.projects + new.projects),
+    ("files", lambda _: project_total.c.files),
+    ("stored_bytes", lambda _: project_total.c.stored_bytes),
+)
+
+
 def _insert_without_trigger(connection: sa.Connection, rows: Rows) -> None:
     # The driver starts no transaction for DDL; a kill before its end leaves the trigger as it was.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -91,16 +98,7 @@ def _insert_without_trigger(connection: sa.Connection, rows: Rows) -> None:
     before = _count(connection)
     _insert(connection, rows)
     behind = {"state": "behind", "projects": _count(connection) - before, "files": 0, "stored_bytes": 0}
-    upsert(
-        connection,
-        project_total,
-        [behind],
-        changes={
-            "projects": lambda new: project_total.c.projects + new.projects,
-            "files": lambda _: project_total.c.files,
-            "stored_bytes": lambda _: project_total.c.stored_bytes,
-        },
-    )
+    upsert(connection, project_total, [behind], changes=_ADDED)
     connection.exec_driver_sql(str(trigger))
 
 

@@ -81,9 +81,9 @@ class InstallableReleases:
         clients = self._wheels.get((name, version))
         if clients is None:
             clients = 0
-            for file, installers in release.candidates:
+            for file in release.files:
                 if file.filename.endswith(_WHEEL):
-                    clients |= self._fits.fits(file.filename, installers, file.requires_python)
+                    clients |= self._fits.fits(file.filename, release.installers(file), file.requires_python)
             self._wheels[name, version] = clients
         return clients
 
