@@ -240,7 +240,7 @@ def test_only_changed_locks_are_read_again(directory: Path, opened: Opened, monk
         read.append(file)
         return read_lock(file, text, include=include)
 
-    monkeypatch.setattr("mirror_syncer.config.locks.lock_source.read_lock", spied)
+    monkeypatch.setattr("mirror_syncer.config.locks.formats.read_lock", spied)
     assert not source.changed()
     assert source.read(PATTERNS) == before
     assert read == []
