@@ -68,7 +68,7 @@ def verdicts(document: dict[str, Any]) -> dict[str, bool]:
 def check(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Return the command on a mirror of nothing but one project, for four machines."""
     # The logs of this process would go to the command's output, which is closed at its end.
-    monkeypatch.setattr("mirror_syncer.commands.console.configure_logging", lambda **_: None)
+    monkeypatch.setattr("mirror_syncer.logs.configure_logging", lambda **_: None)
     upload(
         pypi,
         "app 1.0: lib>=2",
