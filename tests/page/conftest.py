@@ -1,7 +1,7 @@
 """Debian's Chromium in front of a real control, with a fake syncer that can fail."""
 
+import re
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Error, Page, expect, sync_playwright
 
 from control.conftest import background, client, serve, settings, syncer
 
@@ -19,6 +19,14 @@ __all__ = ["background", "client", "serve", "settings", "syncer"]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
+
+_LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
+# A connection that hangs costs this, and not all the time that there is.
+_ATTEMPT_MILLISECONDS = 15_000
+
+# An answer that comes at once on an idle machine.
+_BUSY_MILLISECONDS = 60_000
+expect.set_options(timeout=_BUSY_MILLISECONDS)
 
 Open = Callable[..., AbstractContextManager[Page]]
 
@@ -31,13 +39,11 @@ def browser() -> Iterator[Browser]:
     assert fetched.is_file(), "services/control/assets/fetch has not been run"
     image = f"pypi-mirror-page-test:{secrets.token_hex(4)}"
     docker("build", "--quiet", "--tag", image, str(HERE))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     hardened = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
-    container = docker("run", "--detach", "--network=host", *hardened, image, f"--remote-debugging-port={port}")
+    container = docker("run", "--detach", "--network=host", *hardened, image)
     try:
         with sync_playwright() as playwright:
-            browser = connect(playwright.chromium.connect_over_cdp, f"http://127.0.0.1:{port}", container)
+            browser = connect(playwright.chromium, container)
             yield browser
             browser.close()
     finally:
@@ -52,7 +58,7 @@ def opened(browser: Browser, client: httpx2.Client) -> Open:
     @contextmanager
     def opened(path: str, **options: Any) -> Iterator[Page]:
         context = browser.new_context(base_url=str(client.base_url), **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(_BUSY_MILLISECONDS)
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -66,15 +72,25 @@ def opened(browser: Browser, client: httpx2.Client) -> Open:
     return opened
 
 
-def connect(connector: Callable[[str], Browser], address: str, container: str) -> Browser:
-    """Return a browser once it listens; fail with its log if that takes 30 s."""
-    deadline = time.monotonic() + 30
+def connect(chromium: BrowserType, container: str) -> Browser:
+    """
+    Return the browser once it has chosen a port and answers there.
+
+    Raises:
+        AssertionError: it does not within 90 s; with its log.
+        Error: each connection failed, as told.
+    """
+    deadline = time.monotonic() + 90
+    while (listening := _LISTENING.search(docker("logs", container))) is None:
+        assert time.monotonic() < deadline, f"Chromium does not listen:\n{docker('logs', container)}"
+        time.sleep(0.05)
     while True:
         try:
-            return connector(address)
-        except Error:
+            return chromium.connect_over_cdp(listening[1], timeout=_ATTEMPT_MILLISECONDS)
+        except Error as error:
             if time.monotonic() > deadline:
-                raise AssertionError(f"Chromium does not answer:\n{docker('logs', container)}") from None
+                error.add_note(f"Chromium's log:\n{docker('logs', container)}")
+                raise
             time.sleep(0.1)
 
 

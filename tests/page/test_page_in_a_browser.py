@@ -287,7 +287,7 @@ def test_page_shows_lost_connection(opened: Open) -> None:
     """If control stops answering, the page says so and shows its age."""
     with opened("/ui/") as page:
         page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service does not answer"))
-        expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
+        expect(page.get_by_role("alert")).to_contain_text("does not answer")
         expect(page.get_by_role("alert")).to_contain_text("the state at")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
         page.unroute("**/ui/")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mirror_control.settings import Settings as ControlSettings
-from mirror_syncer.config import Policy, read_policy
+from mirror_syncer.config import Policy
 from mirror_syncer.config.environment import FOREIGN_VARIABLES
+from mirror_syncer.config.mirror_toml.file import read_policy
 from mirror_syncer.config.policy.closure import Dependencies
 from mirror_syncer.config.settings import Settings, read_settings
 

@@ -28,8 +28,12 @@ pytestmark = [
 LINES = ("jupyterlab", "django[argon2]", "apache-airflow")
 PYTHONS = ("3.11", "3.13")
 INDEX = "http://nginx:8080/simple/"
-PIP = ("pip", "install", "--no-compile", "--trusted-host=nginx", "--only-binary=:all:", f"--index-url={INDEX}")
-UV = ("uv", "pip", "install", "--only-binary=:all:", f"--index-url={INDEX}")
+PIP = ("install", "--no-compile", "--trusted-host=nginx", "--only-binary=:all:", f"--index-url={INDEX}")
+UV = ("pip", "install", "--only-binary=:all:", f"--index-url={INDEX}")
+CLIENTS = {
+    "3.11": (("/opt/clients-3.11/bin/pip", *PIP), ("uv", *UV, "--python=/opt/clients-3.11")),
+    "3.13": (("pip", *PIP), ("uv", *UV)),
+}
 RESOLVE = ("uv", "pip", "compile", "--only-binary=:all:", f"--index-url={INDEX}", "-")
 
 
@@ -48,7 +52,7 @@ class Filled:
 
     def install(self, line: str, by: Sequence[str]) -> None:
         """Install a line into an empty directory of the client, and remove it."""
-        directory = f"/tmp/{by[0]}/{canonicalize_name(Requirement(line).name)}"
+        directory = f"/tmp/{Path(by[0]).name}/{canonicalize_name(Requirement(line).name)}"
         self.stack.execute("client", *by, f"--target={directory}", line)
         found = self.stack.execute("client", "ls", directory).split()
         assert any(canonicalize_name(one).startswith(Path(directory).name) for one in found)
@@ -92,10 +96,11 @@ def mirrored(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield stack
 
 
-def test_each_line_is_installed_from_the_mirror_alone(mirrored: Filled) -> None:
-    """On a network that leads to the mirror alone, pip and uv install each line, and all it needs, from wheels."""
+@pytest.mark.parametrize("python", PYTHONS)
+def test_each_line_is_installed_from_the_mirror_alone(mirrored: Filled, python: str) -> None:
+    """On a network that leads to the mirror alone, pip and uv install each line on each Python, with all it needs."""
     with ThreadPoolExecutor(2) as both:  # unpacking takes a core each
-        for answer in [both.submit(mirrored.install, line, by) for line in LINES for by in (PIP, UV)]:
+        for answer in [both.submit(mirrored.install, line, by) for line in LINES for by in CLIENTS[python]]:
             answer.result()
 
 

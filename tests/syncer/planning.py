@@ -6,7 +6,7 @@ from mirror_contract import RunKind, RunRequest
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.plan_report import Report
 from mirror_syncer.commands.planning import make_report
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.settings import Settings
 from syncer.site import Site
 

@@ -1,6 +1,7 @@
-"""Released versions of other index servers, with a few packages of ours."""
+"""Released versions of other index servers, with a few packages of ours, and of bandersnatch."""
 
 import base64
+import fcntl
 import hashlib
 import os
 import socket
@@ -20,21 +21,30 @@ PINS = {
     "devpi": ("devpi-server==6.20.0",),
     "pypiserver": ("pypiserver==2.4.2",),
     "proxpi": ("proxpi==1.3.1", "gunicorn==27.0.1"),
+    # The newest that the Python at hand runs; from 8.0 on, which needs 3.12, it mirrors metadata too.
+    "bandersnatch": ("bandersnatch==8.2.0" if sys.version_info >= (3, 12) else "bandersnatch==6.8.0",),
 }
 _BUILD = Path(__file__).parents[2] / "build"
 _START_SECONDS = 60
 
 
 def environment_of(name: str) -> Path:
-    """Return the directory of the server's programs; install them from PyPI if they are missing."""
+    """
+    Return the directory of a project's programs; install them from PyPI if they are missing.
+
+    Tests in several processes may want it at once: one installs it, the others wait.
+    """
     pins = PINS[name]
     place = _BUILD / f"index-{name}-{hashlib.sha256(repr((pins, sys.version)).encode()).hexdigest()[:12]}"
     marker = place / "installed"
-    if not marker.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        pip: list[str | Path] = [place / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *pins], check=True)
-        marker.touch()
+    _BUILD.mkdir(exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+            pip: list[str | Path] = [place / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, *pins], check=True)
+            marker.touch()
     return place / "bin"
 
 

@@ -68,7 +68,7 @@ class Running:
     async def ended(self, run: Run) -> Run:
         """Return a run once it has ended."""
         if active := self.mirror.runs.active(run.id):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await active.ended.wait()
         found = self.mirror.runs.get(run.id)
         assert found is not None
@@ -220,7 +220,7 @@ class Site:
 
     async def pages_become(self, expected: list[str]) -> None:
         """Wait until exactly these projects have a page; the tree sends no events, so poll it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.pages() != expected:  # noqa: ASYNC110 - polls, as above
                 await asyncio.sleep(0.01)
 

@@ -50,7 +50,7 @@ async def wire() -> AsyncIterator[Wire]:
         yield upstream
     finally:
         server.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*answering)
 
 

@@ -47,7 +47,7 @@ async def test_head_of_a_stream_ends() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         scope = {"type": "http", "method": "HEAD", "asgi": {"spec_version": "2.3"}}
         await HeadAsGet(StreamingResponse(endless()))(scope, never, send)
         await left.wait()

@@ -18,7 +18,8 @@ from control import live
 from control.conftest import Serve
 from mirror_control.api import osv
 from mirror_control.settings import Settings
-from mirror_syncer.config.advisories import AdvisorySource, Location
+from mirror_syncer.config.advisories import Location
+from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.osv_queries import OsvQueries
 from mirror_syncer.service.problems import answer_problems, refuse_browsers

@@ -1,7 +1,7 @@
 """Merging a list into the catalog equals a dictionary update, however it is split, interrupted and repeated."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, KnownList
+from mirror_syncer.catalog.new_rows import insert_listed
 from mirror_syncer.catalog.schema import project
 from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.upstream.listed import PARTS
@@ -57,7 +58,9 @@ def test_merge_behaves_like_a_dictionary(
             else:
                 model[name] = (wanted, edition if since is None else since)
         for beginning, part in parts(listed)[:broken]:
-            catalog.listing._merge(beginning, part, edition=edition, now=0)
+            new: list[tuple[NormalizedName, int]] = []
+            catalog.listing._merge(beginning, part, new, edition=edition, now=0)
+            insert_listed(catalog._engine, new)
         catalog.listing.merge(parts(listed), known(edition), now=0)
     assert rows(catalog) == model
     catalog.close()
@@ -158,3 +161,62 @@ def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str) -> No
                 assert "INDEX project_absent" in plan[0]
             if name not in ("failing", "due files"):
                 assert not any("TEMP B-TREE" in step for step in plan), (statement, plan)
+
+
+def schema(catalog: Catalog) -> set[str]:
+    """Return the statements that would make the tables, indexes and triggers."""
+    with catalog._engine.connect() as connection:
+        return set(connection.scalars(sa.text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")))
+
+
+def many(count: int) -> dict[str, int]:
+    """Return a list of so many projects."""
+    return {f"a{number:06}": 1 + number * 7919 % count for number in range(count)}
+
+
+def test_first_list_leaves_totals_indexes_and_triggers_as_one_by_one(tmp_path: Path) -> None:
+    """A first list of thousands, one of them known before, has right totals, and the schema is as it was."""
+    made = Catalog.in_directory(tmp_path)
+    before = schema(made)
+    made.commit([CatalogUpdate(ProjectRow(NormalizedName("a000001"), state=ProjectState.CURRENT, published=True))])
+    merged = made.listing.merge(parts(many(2_500)), known(3_000), now=0)
+    assert (merged.new, merged.changed) == (2_499, 1)
+    assert schema(made) == before
+    totals = made.projects.totals()
+    assert totals.projects[ProjectState.BEHIND] + totals.projects[ProjectState.CURRENT] == 2_500
+    made.listing.merge(parts(many(5_000)), known(6_000), now=0)  # not the first: its indexes stay meanwhile
+    assert made.projects.totals().projects[ProjectState.BEHIND] >= 4_999
+    assert len(rows(made)) == 5_000
+    with made._engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA integrity_check")) == "ok"
+    made.close()
+
+
+def test_first_list_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    """A process killed during a first list leaves what it inserted; the next start makes the missing indexes."""
+    made = Catalog.in_directory(tmp_path)
+    before = schema(made)
+    taken = iter(parts(many(2_500)))
+
+    class KilledError(BaseException):
+        pass
+
+    def until_killed() -> Iterator[tuple[str, dict[NormalizedName, int]]]:
+        for _, listed in taken:
+            if listed:
+                insert_listed(made._engine, list(listed.items()))
+                raise KilledError
+            yield "00", {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mirror_syncer.catalog.new_rows.make_indexes", lambda _: None)  # nothing runs after a kill
+        with pytest.raises(KilledError):
+            made.listing.merge(until_killed(), known(3_000), now=0)
+    assert schema(made) < before
+    made.close()
+    again = Catalog.in_directory(tmp_path)
+    assert schema(again) == before
+    assert again.projects.totals().projects[ProjectState.BEHIND] == len(rows(again)) > 0
+    again.listing.merge(parts(many(2_500)), known(3_000), now=0)
+    assert len(rows(again)) == 2_500
+    again.close()

@@ -128,6 +128,10 @@ class MemorySource:
         await self._wait()
         return self.index.pages.get(name)
 
+    def is_unconfirmed(self, name: NormalizedName) -> bool:
+        """Return whether upstream has no such project."""
+        return name not in self.index.pages
+
     async def published(self, name: NormalizedName) -> PublishedPage | None:
         """Return what a test has published."""
         await self._wait()

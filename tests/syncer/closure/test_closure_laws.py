@@ -13,11 +13,13 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from mirror_contract import UnmetReason
+from mirror_contract.distributions import Installers
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.origin import PUSHED_OUT
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.config import Policy
+from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from syncer.closure.closure_judge import ClosureJudge, Kept, read
 from syncer.closure.generated_pages import (
@@ -230,30 +232,44 @@ def test_closure_keeps_only_what_the_policy_admits(seed: int) -> None:
     index, wanted = generated(seed)
     wanted = replace(wanted, blocked=(*wanted.blocked, "p1"), min_age='min = "14d"')
     policy, source = wanted.policy(), MemorySource(index)
+    blocked, fits = [Requirement(text) for text in wanted.blocked], compatibility(policy.rules.machines)
     closure = close(policy, source)
     judge = ClosureJudge(index, policy, closure)
     assert "p1" not in closure.projects
     assert not any("p1" in proof.releases for proof in closure.proofs)
     for name, files in judge.files.items():
         assert not any("2026-11-2" in (file.upload_time or "") for file in files)
+        assert all(fits.fits(file.filename, Installers.ALL, file.requires_python) for file in files)
+        assert not any(
+            one.name == name and one.specifier.contains(kept.version, prereleases=True)
+            for one in blocked
+            for kept in judge.kept[name]
+        )
         assert set(map(Version, closure.projects[name].resolved)) <= {one.version for one in judge.kept[name]}
 
 
 @law
 @given(seed=SEEDS)
 def test_closure_is_no_larger_than_its_demands(seed: int) -> None:
-    """Of each distinct requirement, at most the newest N finals and pre-releases a client are kept, and the proofs'."""
+    """
+    Of each distinct requirement, at most the newest N finals and pre-releases a client are kept, and the proofs'.
+
+    There is at most one proof for each line or group and each machine.
+    """
     index, wanted = generated(seed)
     settled = settle(wanted, index)
     judge = settled.judge
+    machines = Environments(settled.policy.rules.machines).default_proof_machines
+    proved = [(proof.subject, proof.machine) for proof in settled.closure.proofs]
+    assert len(proved) == len(set(proved)) <= len(settled.policy.roots) * len(Environments(machines))
     for name, project in settled.closure.projects.items():
         if name in settled.policy.projects:
             continue
-        proved = {proof.releases[name] for proof in settled.closure.proofs if name in proof.releases}
+        witnesses = {proof.releases[name] for proof in settled.closure.proofs if name in proof.releases}
         specifiers = {rule.specifier for rule in project.rules if rule.latest is not None}
         # pip and uv read these requires-python differently, and a first patch release reads them as pip does.
         bound = 2 * 2 * len(judge.bits) * wanted.latest * len(specifiers)
-        assert len({one.version for one in judge.kept.get(name, ())}) <= bound + len(proved)
+        assert len({one.version for one in judge.kept.get(name, ())}) <= bound + len(witnesses)
 
 
 @law
@@ -262,9 +278,25 @@ def test_more_never_takes_a_requirement_s_release_away(seed: int, what: str) -> 
     """
     One more line, machine or release keeps all that lines and requirements kept before.
 
-    Not what a proof kept: another one may need less. And a line keeps pre-releases or yanked releases where no machine
-    has another one, so a machine that has one takes them away.
+    Not what a proof kept: it prefers what is kept anyway, so with more of that it may need less, and no line lacks
+    anything by that (see the next law). And a line keeps pre-releases or yanked releases where no machine has another
+    one, so a machine that has one takes them away.
     """
+    index, wanted, more = _more(seed, what)
+    assert _demanded(index, wanted) <= _demanded(index, more)
+
+
+@law
+@given(seed=SEEDS, what=st.sampled_from(["line", "machine", "latest"]))
+def test_more_never_takes_a_proof_away(seed: int, what: str) -> None:
+    """With one more line, machine or release, each line and group is proved on each machine where it was before."""
+    index, wanted, more = _more(seed, what)
+    before, after = (close(one.policy(), MemorySource(index)) for one in (wanted, more))
+    assert {(one.subject, one.machine) for one in before.proofs} <= {(one.subject, one.machine) for one in after.proofs}
+
+
+def _more(seed: int, what: str) -> tuple[GeneratedIndex, Wanted, Wanted]:
+    """Return an index, what is wanted of it, and the same with one more line, machine or release."""
     index, wanted = generated(seed)
     random = Random(seed + 1)
     if what == "line":
@@ -277,7 +309,7 @@ def test_more_never_takes_a_requirement_s_release_away(seed: int, what: str) -> 
         few, many = (f'[machines]\npythons = ["3.11"{more}]\nplatforms = ["linux-x86_64"]' for more in ("", ', "3.13"'))
         wanted, more = replace(wanted, machines=few), replace(wanted, machines=many)
         index = _without_guarded(index)
-    assert _demanded(index, wanted) <= _demanded(index, more)
+    return index, wanted, more
 
 
 def _demanded(index: GeneratedIndex, wanted: Wanted) -> set[str]:

@@ -308,7 +308,7 @@ async def test_publication_meanwhile_wins(closures: Closures, pypi: fakepypi.Fak
     gate = pypi.faults.on_page("foo").gate()
     async with closures.begin() as source:
         finding = asyncio.create_task(source.page(FOO))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await gate.arrival()
         published = ProjectRow(FOO, ProjectState.CURRENT, published=True, serial=7)
         closures.catalog.commit([CatalogUpdate(published, read=True)])
@@ -381,7 +381,7 @@ async def test_concurrent_questions_share_requests(closures: Closures, pypi: fak
         assert page is not None
         pypi.log.forget()
         asking = [asyncio.create_task(source.requirement_lines(FOO, file)) for file in page.files * 3]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while pypi.log.peak < MAX_REQUESTS:  # noqa: ASYNC110 - the log sends no events
                 await asyncio.sleep(0.01)
         gate.open()

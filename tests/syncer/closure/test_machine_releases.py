@@ -8,6 +8,7 @@ from mirror_syncer.closure.machine_releases import InstallableReleases
 from mirror_syncer.closure.project import Project
 from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
+from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File
@@ -17,6 +18,7 @@ POLICY = parse_policy(
     b'[mirror]\nprojects = ["foo"]\n'
     b'[machines]\npythons = ["3.11", "3.12"]\nplatforms = ["linux-x86_64", "windows-amd64"]\n'
 )
+FITS = compatibility(POLICY.rules.machines)
 MACHINES = list(bits(0b1111))
 """3.11 on Linux and Windows, then 3.12."""
 
@@ -53,7 +55,7 @@ def versions(installable: InstallableReleases, found: Project) -> list[list[str]
 
 def test_each_machine_has_the_releases_that_fit_it() -> None:
     """A release is a candidate on the machines that have a file of it, a yanked one as such."""
-    assert versions(InstallableReleases(None), project()) == [
+    assert versions(InstallableReleases(FITS, are_fitted=True), project()) == [
         ["1.0"],
         ["2.0", "1.0"],
         ["3.0 yanked", "1.0"],
@@ -63,7 +65,7 @@ def test_each_machine_has_the_releases_that_fit_it() -> None:
 
 def test_list_is_made_once() -> None:
     """Machines that the same releases fit share a list, and asking again gives the same one."""
-    installable, found = InstallableReleases(None), project()
+    installable, found = InstallableReleases(FITS, are_fitted=True), project()
     lists = [installable.candidates(machine, found) for machine in MACHINES]
 
     assert lists[1] is lists[3]
@@ -72,7 +74,7 @@ def test_list_is_made_once() -> None:
 
 def test_what_is_learnt_about_releases_shows_at_once() -> None:
     """A release that pip passes over, one that cannot be read, and one that is selected change all lists."""
-    installable, found = InstallableReleases(None), project()
+    installable, found = InstallableReleases(FITS, are_fitted=True), project()
     versions(installable, found)
     assert found.candidates is not None
     found.selected = frozenset(one for one in found.candidates.releases if one.version == Version("1.0"))
@@ -85,4 +87,4 @@ def test_what_is_learnt_about_releases_shows_at_once() -> None:
 
 def test_project_that_upstream_lacks_has_none() -> None:
     """Without a page there are no candidates."""
-    assert versions(InstallableReleases(None), Project(FOO)) == [[], [], [], []]
+    assert versions(InstallableReleases(FITS, are_fitted=True), Project(FOO)) == [[], [], [], []]

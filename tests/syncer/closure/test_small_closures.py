@@ -50,6 +50,19 @@ def test_requirement_counts_for_those_that_can_install_its_release() -> None:
     assert close(MemorySource(index.index()), "app").unmet == ()
 
 
+def test_line_that_pip_cannot_read_is_refuted_for_that() -> None:
+    """Where pip passes over each release that a line admits, the refutation says so, and nothing about its files."""
+    index = IndexMaker()
+    for version in ("1.0", "2.0"):
+        index.upload("app", version, "lib (>dev)")
+        index.upload("app", version, sdist=True)  # left out, since there is a wheel
+    index.upload("lib", "1.0")
+    [refuted] = [one for one in close(MemorySource(index.index()), "app<3").unmet if one.reason is UnmetReason.NO_PROOF]
+    assert (
+        "installers pass over app 2.0 and others that match '<3': pip cannot read what they require" in refuted.message
+    )
+
+
 def test_catalog_is_asked_about_many_files_at_once() -> None:
     """Before releases are read one by one, all of a round are looked up together."""
     index = IndexMaker()

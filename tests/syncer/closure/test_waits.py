@@ -50,7 +50,7 @@ async def test_cancel_ends_what_a_thread_waits_for() -> None:
     waits.cancel()
     try:
         with pytest.raises(AbandonedError, match="cancelled"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await waiting
     finally:
         gate.ended.set()
@@ -87,7 +87,7 @@ async def test_cancelled_resolution_leaves_no_thread() -> None:
     try:
         with pytest.raises(asyncio.CancelledError):
             await resolution
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.to_thread(lambda: None)  # its turn comes once the only thread is free
     finally:
         source.gate.ended.set()

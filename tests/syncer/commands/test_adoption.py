@@ -312,7 +312,7 @@ async def test_killed_adoption_resumes(site: Site, pypi: fakepypi.FakePyPI, old:
     lock_file = old.urls()
     with installing(site.web, *names[:8], remembered=lock_file[:20]):
         process = await start(site, "adopt")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not list(site.web.glob("packages/??/*.whl")):  # noqa: ASYNC110 - the tree tells nobody
                 await asyncio.sleep(0.001)
         await asyncio.sleep(random.Random(seed).random() / 4)

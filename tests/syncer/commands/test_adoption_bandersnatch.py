@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Coroutine
@@ -15,12 +14,11 @@ from mirror_contract import RunState
 from mirror_syncer.commands.adoption import adopt
 from mirror_syncer.config.settings import Settings
 from syncer.old_mirror import OldMirror, installing
+from syncer.real_index import environment_of
 from syncer.site import Site
 
 pytestmark = [pytest.mark.internet, pytest.mark.timeout(180)]
 
-# The newest that the Python at hand runs; from 8.0 on, which needs 3.12, it mirrors metadata too.
-BANDERSNATCH = "bandersnatch==8.2.0" if sys.version_info >= (3, 12) else "bandersnatch==6.8.0"
 WAYS = {
     "default": "",
     "html": "simple-format = HTML",
@@ -35,12 +33,9 @@ Mirror = Callable[[Site, str], Coroutine[None, None, None]]
 
 
 @pytest.fixture(scope="session")
-def bandersnatch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bandersnatch() -> Path:
     """Return the program, installed in an environment of its own."""
-    home = tmp_path_factory.mktemp("bandersnatch") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    subprocess.run([home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", BANDERSNATCH], check=True)
-    return home / "bin" / "bandersnatch"
+    return environment_of("bandersnatch") / "bandersnatch"
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ async def service(
         stderr=PIPE,
     )
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while b'"mirroring"' not in await process.stderr.readline():
             continue
     drain = asyncio.create_task(pass_on(process.stderr, events))
@@ -366,7 +366,7 @@ async def test_first_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> 
     """A first start syncs at once; a second one within the interval, with the same policy, waits for the schedule."""
     gate = pypi.faults.on_page("six").gate()
     async with service(six):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await gate.arrival()
         gate.open()
         await six.pages_become(["six"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror_syncer.config.locks import read_locks
+from mirror_syncer.config.locks.lock_source import read_locks
 from syncer.importing import POLICY, Import
 
 FILES = Path(__file__).parents[1] / "config" / "locks" / "files"

@@ -5,7 +5,7 @@ import platform
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ from packaging.utils import NormalizedName, parse_wheel_filename
 
 from mirror_contract.distributions import Installers, read_release
 from mirror_syncer.config.machines import compatibility as module
-from mirror_syncer.config.machines.compatibility import Compatibility, are_newest, compatibility
+from mirror_syncer.config.machines.compatibility import Compatibility, Places, compatibility
 from mirror_syncer.config.machines.machines import Machines
 
 law = settings(max_examples=100)
@@ -319,6 +319,12 @@ def test_every_sdist_is_needed_where_a_list_is_missing() -> None:
 
 
 masks = st.lists(st.integers(0, 2**6 - 1), max_size=40)
+
+
+def are_newest(releases: Iterable[int], count: int) -> Iterator[bool]:
+    """Yield for each release, the newest first, whether it takes a place for any client that it fits."""
+    places = Places(count)
+    return (places.take(clients) for clients in releases)
 
 
 @law

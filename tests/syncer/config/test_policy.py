@@ -15,16 +15,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import (
-    Policy,
-    PolicyError,
-    ProjectPolicy,
-    Selection,
-    Serve,
-    VersionRule,
-    fingerprint,
-    read_policy,
-)
+from mirror_syncer.config import Policy, ProjectPolicy, Selection, Serve, VersionRule, fingerprint
+from mirror_syncer.config.mirror_toml.file import PolicyError, read_policy
 from mirror_syncer.config.mirror_toml.tables import Document, parse_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
@@ -436,7 +428,8 @@ def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         'projects = ["evil", "acme-*", "idna==1"]\n[age]\nmin = "7d"\nexempt = ["six", "idna>2"]\n'
     )
     told = (
-        "import sys, pathlib; from mirror_syncer.config import PolicySource, fingerprint;"
+        "import sys, pathlib; from mirror_syncer.config import fingerprint;"
+        "from mirror_syncer.config.mirror_toml.source import PolicySource;"
         "path = pathlib.Path(sys.argv[1]); source = PolicySource(path, state=path.parent);"
         "policy = source.current;"
         "print(source.digest, *(fingerprint(policy.project(name), legacy_json=False) for name in policy.projects))"

@@ -8,7 +8,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Fingerprints, Policy, PolicySource, ProjectPolicy, VersionRule, decide, fingerprint
+from mirror_syncer.config import Fingerprints, Policy, ProjectPolicy, VersionRule, decide, fingerprint
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, ProjectClosure
 from mirror_syncer.model.page import Page

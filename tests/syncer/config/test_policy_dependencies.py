@@ -7,7 +7,8 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Policy, PolicySource
+from mirror_syncer.config import Policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.policy.closure import Dependencies, Limits
 from mirror_syncer.config.policy.roots import Root

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirror_contract import PolicyState
-from mirror_syncer.config import PolicyError, PolicySource, judge_policy, read_policy
-from mirror_syncer.config.mirror_toml.file import example_of
+from mirror_syncer.config.mirror_toml.file import PolicyError, example_of, judge_policy, read_policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from syncer.rights import ordinary
 
 pytestmark = pytest.mark.proves("reliability/host")
@@ -211,7 +211,7 @@ async def test_each_change_is_reported_once(path: Path) -> None:
     noticed = asyncio.Queue[PolicyState]()
     watch = asyncio.create_task(source.watch(noticed.put_nowait, every=0.01))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             write(path, BETTER)
             while not (state := await noticed.get()).changed:  # it may be seen half written
                 pass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 
 Warned = Callable[[str], list[str]]

@@ -48,7 +48,7 @@ async def test_complete_file_of_a_killed_sync_is_not_downloaded_again(site: Site
     site.select("six")
     pypi.faults.on_file("six-1.0.tar.gz").times(1).gate()
     process = await start(site)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not list(site.web.glob("packages/*/*.whl")):  # noqa: ASYNC110 - the tree has no events
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGKILL)

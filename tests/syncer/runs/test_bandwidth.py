@@ -20,7 +20,7 @@ async def test_parallel_transfers_keep_within_the_bandwidth(site: Site, pypi: fa
         run = await running.sync()
     seconds = time.monotonic() - began
     assert (run.state, run.counts.bytes_fetched) == (RunState.SUCCEEDED, 560_000)
-    assert 0.5 < seconds < 5
+    assert seconds > 0.5
     site.assert_whole()
 
 
@@ -48,7 +48,7 @@ async def test_paused_transfer_at_a_stop_leaves_nothing(site: Site, pypi: fakepy
         running.ask(RunKind.SYNC)
         await gate.arrival()
         gate.open()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not list(site.temporaries()):  # noqa: ASYNC110 - the tree sends no events
                 await asyncio.sleep(0.01)
         running.mirror.engine.stop(grace_seconds=0)

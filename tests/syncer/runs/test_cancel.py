@@ -28,17 +28,17 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def cancel_run(running: Running, run: Run) -> Run:
-    """Cancel a run, and return it once it has ended, within four seconds."""
+    """Cancel a run, and return it once it has ended, long before a hanging request fails."""
     active = running.mirror.runs.active(run.id)
     assert active is not None
     await running.mirror.engine.cancel(active)
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(60):
         return await running.ended(run)
 
 
 async def wait_until_staged(site: Site, size: int) -> None:
     """Wait until the staging directory holds this many bytes; it sends no events, so poll it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(path.stat().st_size for path in (site.data / "pypi" / ".staging").iterdir()) < size:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -133,7 +133,7 @@ async def hanging_in_a_worker_process(site: Site, pypi: fakepypi.FakePyPI) -> As
     gate = pypi.faults.on_page().gate()
     async with site.running(limits=PATIENT, workers=2) as running:
         first = running.ask(RunKind.SYNC)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(running.mirror.worker_pool._active_jobs) < 2:  # noqa: ASYNC110 - sends no events
                 await asyncio.sleep(0.01)
         gate.open()
@@ -214,7 +214,7 @@ async def test_cancelled_run_removes_nothing(site: Site, pypi: fakepypi.FakePyPI
         gate = pypi.faults.on_page("hangs").gate()
         run = running.ask(RunKind.SYNC)
         await gate.arrival()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while run.counts.projects_done < 1:  # noqa: ASYNC110 - sends no events
                 await asyncio.sleep(0.01)
         await cancel_run(running, run)

@@ -11,7 +11,7 @@ import fakepypi
 from mirror_contract import FilePreview, PolicyCheck, RunState
 from mirror_syncer.catalog import Catalog, StoredExemption
 from mirror_syncer.commands.checking import check_file
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.digests import Unhashed

@@ -51,7 +51,7 @@ async def test_schedule_during_a_long_run_queues_one_run(site: Site, pypi: fakep
         every_second = CronTrigger(second="*", timezone="UTC")
         timetable = Timetable(every_second, sync=fire, paused=False)
         timetable.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await fired.wait()
             await again.wait()
         timetable.stop()
@@ -99,7 +99,7 @@ async def test_stopped_run_resumes_without_repeating_requests(site: Site, pypi: 
     gates = {name: pypi.faults.on_page(name).gate() for name in names[3:]}
     async with site.running(connections=4) as running:
         run = running.ask(RunKind.SYNC)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(gate.arrival() for gate in gates.values()))
             await site.pages_become(names[:3])
         running.mirror.engine.stop()

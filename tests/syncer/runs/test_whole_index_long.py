@@ -28,13 +28,13 @@ Listing._merge = die
 
 async def wait_until_queued(running: Running, name: str) -> None:
     """Wait until a project is queued; the queue sends no events, so poll it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while name not in running.mirror.engine.context.queue.names():  # noqa: ASYNC110 - polls, as above
             await asyncio.sleep(0.01)
 
 
 async def test_named_sync_during_a_first_sync_ends_soon(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync six` ends within ten seconds while 5,000 slow projects wait, at most 2,000 of them in memory."""
+    """`sync six` overtakes 5,000 slow projects, of which at most 2,000 are in memory and few end meanwhile."""
     create_empty_projects(pypi, 5_000)
     publish(pypi, "six")
     pypi.faults.on_page().delay(0.2)
@@ -43,15 +43,15 @@ async def test_named_sync_during_a_first_sync_ends_soon(site: Site, pypi: fakepy
         whole = running.ask(RunKind.SYNC)
         await wait_until_queued(running, "stub-04000")
         waiting = sum(running.mirror.engine.context.queue.depth().values())
-        began = time.monotonic()
+        done = whole.counts.projects_done
         named = await running.sync("six")
-        seconds = time.monotonic() - began
+        overtaken = whole.counts.projects_done - done
         state, planned = whole.state, whole.counts.projects_planned
         await running.mirror.engine.cancel(running.mirror.runs.active(whole.id))  # type: ignore[arg-type]
         cancelled = await running.ended(whole)
 
     assert (named.state, state, planned) == (RunState.SUCCEEDED, RunState.RUNNING, 5_001)
-    assert seconds < 10
+    assert overtaken < 500  # of 5,000
     assert waiting <= 2_000
     assert (cancelled.state, site.published("six").page.name) == (RunState.CANCELLED, "six")
 
@@ -110,7 +110,7 @@ async def test_due_files_leave_during_a_first_sync(site: Site, pypi: fakepypi.Fa
         pypi.index.project("changes").upload("2.0")
         await running.sync("changes")
         running.ask(RunKind.SYNC)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while path.exists():  # noqa: ASYNC110 - polls the tree
                 await asyncio.sleep(0.01)
         state = run.state
@@ -170,7 +170,7 @@ async def test_project_list_is_published_during_a_first_sync(
         run = running.ask(RunKind.SYNC)
         await gate.arrival()
         listed: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while listed != ["early"]:
                 await asyncio.sleep(0.01)
                 if (path := site.web / "simple" / "index.v1_json").exists():
@@ -209,7 +209,7 @@ async def run_recheck(running: Running, *, now: float) -> SteppedClock:
     clock = SteppedClock(now)
     weekly = Recheck(running.mirror.engine.context, clock=clock.read, sleep=clock.sleep)
     task = asyncio.create_task(weekly.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await clock.idle.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

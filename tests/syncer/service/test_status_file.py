@@ -23,7 +23,7 @@ def told(site: Site) -> dict[str, Any]:
 
 async def becomes(site: Site, status: str) -> dict[str, Any]:
     """Return what the file says once it says so; the tree tells nobody, so it is looked at."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (site.web / "status.json").exists() or told(site)["status"] != status:  # noqa: ASYNC110 - as said
             await asyncio.sleep(0.01)
     return told(site)

@@ -309,7 +309,7 @@ async def test_an_end_that_is_kept_late_is_told_once(post: Post) -> None:
         # One is sent at a time: when the second has been, the first is settled.
         told = iter([lambda: None, settled.set])
         hooks = Webhooks(Receiver(chat.url, SECRET), messages=post.catalog.messages, count=lambda _: next(told)())
-        async with asyncio.timeout(10), hooks.sending():
+        async with asyncio.timeout(60), hooks.sending():
             hooks.announce(first)
             hooks.announce(second)
             await settled.wait()

@@ -406,7 +406,7 @@ async def test_endless_bodies_of_unknown_size_fail_alone(site: Site, pypi: fakep
         async with site.running(reserve=0.25) as running:
             run = running.ask(RunKind.SYNC)
             await late.arrival()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not run.failures:  # noqa: ASYNC110 - a run tells of its end alone
                     await asyncio.sleep(0.01)
             late.open()

@@ -55,7 +55,7 @@ def test_chunks_of_any_size_yield_the_file(volume: Volume, body: bytes, cuts: li
         assert incoming.position == end
         assert volume.digest(PLACE) is None
     incoming.check()
-    incoming.publish_file(volume.path(PLACE), mtime=None)
+    incoming.publish_file(str(volume.path(PLACE)), mtime=None)
     assert volume.path(PLACE).read_bytes() == body
     assert not Path(incoming.temporary).exists()
 
@@ -66,7 +66,7 @@ def test_published_file_is_readable_and_dated(volume: Volume) -> None:
     incoming = begin(volume, size=None)
     assert stat.S_IMODE(Path(incoming.temporary).stat().st_mode) == 0o600
     incoming.write(BODY)
-    incoming.publish_file(volume.path(PLACE), mtime=1_700_000_000.5)
+    incoming.publish_file(str(volume.path(PLACE)), mtime=1_700_000_000.5)
     found = volume.path(PLACE).stat()
     assert (stat.S_IMODE(found.st_mode), found.st_mtime) == (0o644, 1_700_000_000.5)
     assert volume.digest(PLACE) == digest(BODY)
@@ -118,7 +118,7 @@ def test_restart_discards_bytes_and_hashes(volume: Volume) -> None:
     assert incoming.position == 0
     incoming.write(BODY)
     incoming.check()
-    incoming.publish_file(volume.path(PLACE), mtime=None)
+    incoming.publish_file(str(volume.path(PLACE)), mtime=None)
     assert volume.path(PLACE).read_bytes() == BODY
 
 
@@ -199,8 +199,8 @@ def test_metadata_of_a_wheel_is_read(tmp_path: Path) -> None:
     assert wheel_metadata(tmp_path / built.filename) == built.metadata
     for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         members = {"a-1.dist-info/METADATA": b"Name: a", "a/b-1.dist-info/METADATA": b"no"}
-        (tmp_path / "a.whl").write_bytes(wheel(members, compression=compression))
-        assert wheel_metadata(tmp_path / "a.whl") == b"Name: a"
+        (tmp_path / "a.whl").write_bytes(content := wheel(members, compression=compression))
+        assert wheel_metadata(tmp_path / "a.whl") == wheel_metadata(content) == b"Name: a"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,7 @@ def test_wheel_without_usable_metadata_returns_none(tmp_path: Path, body: bytes)
     """An invalid wheel, or one with no METADATA, two, or a decompression bomb, returns none."""
     (tmp_path / "a.whl").write_bytes(body)
     assert wheel_metadata(tmp_path / "a.whl") is None
+    assert wheel_metadata(body) is None
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

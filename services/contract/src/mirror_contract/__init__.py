@@ -1,34 +1,48 @@
 """
 The data types that the syncer and control exchange: runs, projects and the mirror's status.
 
-No I/O and no settings: both services, the command lines and the tests may import all of it.
+No I/O and no settings: both services, the command lines and the tests may import all of it. A module is imported when
+one of its names is: a worker process that needs only ``words`` then does without pydantic.
 """
 
-from mirror_contract.dependencies import (
-    DependencySummary,
-    KeptRelease,
-    ProjectDependencies,
-    Requirement,
-    RequirementState,
-    Requirer,
-    SelectionCause,
-    UnmetReason,
-    UnmetRequirement,
-)
-from mirror_contract.names import ProjectName, parse_project_name
-from mirror_contract.policy import (
-    FileChanges,
-    FilePreview,
-    PolicyCandidate,
-    PolicyCheck,
-    PolicyProblem,
-    PolicyState,
-    ProjectChanges,
-)
-from mirror_contract.project import Choice, HeldFile, Project, ProjectFile, ProjectState
-from mirror_contract.release import Release, ReleaseRequest
-from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
-from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mirror_contract.dependencies import (
+        DependencySummary,
+        KeptRelease,
+        ProjectDependencies,
+        Requirement,
+        Requirer,
+        UnmetRequirement,
+    )
+    from mirror_contract.failure import Failure
+    from mirror_contract.names import parse_project_name
+    from mirror_contract.policy import (
+        FileChanges,
+        FilePreview,
+        PolicyCandidate,
+        PolicyCheck,
+        PolicyProblem,
+        PolicyState,
+        ProjectChanges,
+    )
+    from mirror_contract.project import HeldFile, Project, ProjectFile
+    from mirror_contract.release import Release, ReleaseRequest
+    from mirror_contract.run import Counts, ProjectName, Run, RunRequest
+    from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
+    from mirror_contract.words import (
+        Choice,
+        ProjectState,
+        RequirementState,
+        RunKind,
+        RunState,
+        SelectionCause,
+        Trigger,
+        UnmetReason,
+    )
 
 __all__ = [
     "Choice",
@@ -69,3 +83,25 @@ __all__ = [
     "UnmetRequirement",
     "parse_project_name",
 ]
+
+_NAMES = {
+    "dependencies": "DependencySummary KeptRelease ProjectDependencies Requirement Requirer UnmetRequirement",
+    "failure": "Failure",
+    "names": "parse_project_name",
+    "policy": "FileChanges FilePreview PolicyCandidate PolicyCheck PolicyProblem PolicyState ProjectChanges",
+    "project": "HeldFile Project ProjectFile",
+    "release": "Release ReleaseRequest",
+    "run": "Counts ProjectName Run RunRequest",
+    "status": "Disk HeldSummary PendingRemoval Schedule Status",
+    "words": "Choice ProjectState RequirementState RunKind RunState SelectionCause Trigger UnmetReason",
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name from its module when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    setattr(sys.modules[__name__], name, value)
+    return value

@@ -1,41 +1,10 @@
 """What the selected projects depend on: requirements that are not met here, and why each release is kept."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
-
-class UnmetReason(StrEnum):
-    """Why a requirement is not met on the mirror."""
-
-    NO_PROJECT = "no_project"  # upstream has no such project
-    NO_RELEASE = "no_release"  # no release satisfies it
-    NO_FILE = "no_file"  # no file for these machines
-    HELD = "held"  # the releases that satisfy it wait for their cooldown
-    BLOCKED = "blocked"  # mirror.toml or an advisory blocks them
-    YANKED = "yanked"  # upstream yanked them
-    UNREADABLE = "unreadable"  # installers cannot read the requirement
-    BY_URL = "by_url"  # it names a URL instead of a project of the index
-    UNKNOWN = "unknown"  # the release may require more than its metadata states
-    FAILED = "failed"  # upstream did not deliver the page or the metadata; the next sync tries again
-    NO_PROOF = "no_proof"  # a line or a group: its requirements exclude each other, or one of them is not met
-
-
-class SelectionCause(StrEnum):
-    """Why a project is mirrored."""
-
-    LINE = "line"  # a line of mirror.toml names it
-    REQUIRED = "required"  # selected releases require it
-    LOCK = "lock"  # only a lock file pins it
-
-
-class RequirementState(StrEnum):
-    """Whether a requirement of a kept release is met on the mirror."""
-
-    HERE = "here"  # a kept release satisfies it
-    UNMET = "unmet"  # it counts, and nothing here satisfies it on some machine
-    UNNEEDED = "unneeded"  # it counts on no machine, or belongs to an extra that nothing asks for
+from mirror_contract.words import RequirementState, SelectionCause, UnmetReason
 
 
 class UnmetRequirement(BaseModel):

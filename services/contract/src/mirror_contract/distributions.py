@@ -57,6 +57,11 @@ class Installers(StrEnum):
     NONE = "none"
 
 
+# As constants, because an enumeration looks its members up slowly: twice for each of 20 M files.
+_ALL, _PIP, _NONE = Installers.ALL, Installers.PIP, Installers.NONE
+_SDIST_INSTALLERS = dict.fromkeys(_SDISTS, _ALL) | dict.fromkeys(_PIP_SDISTS, _PIP)
+
+
 class Distribution(NamedTuple):
     """A distribution as its file name describes it; the version is empty if the name has none."""
 
@@ -86,26 +91,22 @@ def read_release(project: NormalizedName, filename: str) -> tuple[Version | None
     ``foo-1.2.public.tar.gz`` has no version; 1.2 would be wrong, because foo may never have released it.
     """
     if filename.endswith(_WHEEL):
-        if (version := _wheel_version(filename)) is not None:
-            return version, Installers.ALL
-        return _version_after(project, filename.removesuffix(_WHEEL), wheel=True), Installers.NONE
+        # Each part recurs, on a page or on many pages, so its answer is cached: a name takes 0.5 instead of 4.6 µs.
+        first, _, rest = filename.partition("-")
+        text, _, tags = rest.partition("-")
+        if _is_wheel_name(first) and _are_wheel_tags(tags) and (version := _known_version(text)) is not None:
+            return version, _ALL
+        return _version_after(project, filename.removesuffix(_WHEEL), wheel=True), _NONE
     ending = _SDISTS[0] if filename.endswith(_SDISTS[0]) else _ending(filename)
     if ending is None:
-        return None, Installers.NONE
+        return None, _NONE
     stem = filename[: -len(ending)]
-    if ending in _SDISTS or ending in _PIP_SDISTS:
-        installers = Installers.ALL if ending in _SDISTS else Installers.PIP
-        if (version := _version_after(project, stem)) is not None:
+    if (installers := _SDIST_INSTALLERS.get(ending)) is not None:
+        first, _, rest = stem.partition("-")
+        version = _known_version(rest) if _known_name(first) == project else _version_after(project, stem)
+        if version is not None:
             return version, installers
-    return _version_after(project, stem, tagged=True), Installers.NONE
-
-
-def _wheel_version(filename: str) -> Version | None:
-    """Return the version of a wheel that installers accept; None if they refuse its name."""
-    project, _, rest = filename.partition("-")
-    version, _, tags = rest.partition("-")
-    # Each part recurs, on a page or on many pages, so its answer is cached: a name takes 0.9 instead of 4.6 µs.
-    return _known_version(version) if _is_wheel_name(project) and _are_wheel_tags(tags) else None
+    return _version_after(project, stem, tagged=True), _NONE
 
 
 @lru_cache(maxsize=4096)
@@ -202,9 +203,6 @@ def _type(ending: str) -> DistributionType:
 
 
 def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, wheel: bool = False) -> Version | None:
-    first, _, rest = stem.partition("-")
-    if not (tagged or wheel) and _known_name(first) == project:
-        return _known_version(rest)
     parts = stem.split("-")
     # The name's own separators plus 15 for doubled ones. A file name may have 250, so the loop needs a bound.
     for cut in range(1, min(len(parts), project.count("-") + 16)):

@@ -1,9 +1,6 @@
 """Project names, normalized by PEP 503."""
 
-from typing import Annotated
-
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-from pydantic import AfterValidator
 
 # Before normalization, which turns a run of separators into one.
 _MAX_SPELLING_LENGTH = 4 * 214
@@ -32,7 +29,3 @@ def parse_project_name(text: str) -> NormalizedName:
             f"{text[:40]!r}… is too long for a project name: {len(name)} characters, at most {MAX_NAME_LENGTH}"
         )
     return name
-
-
-ProjectName = Annotated[str, AfterValidator(parse_project_name)]
-"""A pydantic field of this type parses a name and holds it normalized."""

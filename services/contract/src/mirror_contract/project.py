@@ -1,33 +1,11 @@
 """Projects and their published files."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
 from mirror_contract.dependencies import ProjectDependencies
-
-
-class ProjectState(StrEnum):
-    """The state of a mirrored project compared with upstream."""
-
-    CURRENT = "current"
-    PARTIAL = "partial"  # published, but some files could not be downloaded
-    WAITING = "waiting"  # all its files are too young or blocked; its page is empty
-    BEHIND = "behind"  # upstream changed and the sync is pending, or upstream serves an older page than ours
-    FAILING = "failing"  # the last refresh failed; the previous version stays published
-    WITHDRAWN = "withdrawn"  # no longer published: deleted upstream or no longer selected
-
-
-class Choice(StrEnum):
-    """What the mirror does with a file."""
-
-    KEEP = "keep"  # published, or downloaded by the next sync
-    HOLD = "hold"  # not published before a given time
-    BLOCK = "block"  # never published: mirror.toml or an advisory blocks it
-    DROP = "drop"  # named by upstream and not published
-    LOST = "lost"  # no longer upstream's; the deletion guard decides whether it leaves
-    LEAVING = "leaving"  # published; the next sync removes it from the page
+from mirror_contract.words import Choice, ProjectState
 
 
 class ProjectFile(BaseModel):

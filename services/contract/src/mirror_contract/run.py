@@ -1,52 +1,21 @@
 """Runs of the mirror: requests, states, counts and failures."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, model_validator
 from pydantic_core import PydanticKnownError
 
-from mirror_contract.names import ProjectName, parse_project_name
+from mirror_contract.failure import Failure
+from mirror_contract.names import parse_project_name
+from mirror_contract.words import RunKind, RunState, Trigger
 
 MAX_PROJECTS = 10_000
 """The most projects that a run may name."""
 MAX_REPORTED_ERRORS = 20
 """The most errors that a response lists for one request."""
-
-
-class RunKind(StrEnum):
-    """The kind of work that a run does."""
-
-    SYNC = "sync"  # update projects from upstream
-    VERIFY = "verify"  # hash published files
-    COLLECT = "collect"  # delete files that no page lists, after their grace period or now
-
-
-class RunState(StrEnum):
-    """The state of a run: ``queued → running → succeeded | incomplete | failed``; ``cancelled`` at any time before."""
-
-    QUEUED = "queued"
-    RUNNING = "running"  # a restart of the syncer puts it back into the queue
-    SUCCEEDED = "succeeded"
-    INCOMPLETE = "incomplete"  # finished, but something failed or was withheld
-    FAILED = "failed"  # could not finish: upstream down, disk full or missing
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        """Whether the state is final."""
-        return self not in (RunState.QUEUED, RunState.RUNNING)
-
-
-class Trigger(StrEnum):
-    """The origin of a run."""
-
-    API = "api"
-    CLI = "cli"
-    SCHEDULE = "schedule"
-    START = "start"
-    POLICY = "policy"  # a lock file or an advisory changed
+ProjectName = Annotated[str, AfterValidator(parse_project_name)]
+"""A pydantic field of this type parses a name and holds it normalized."""
 
 
 def _limit_names(names: object) -> object:
@@ -154,14 +123,6 @@ class Counts(BaseModel):
     )
     bytes_fetched: int = 0
     bytes_verified: int = 0
-
-
-class Failure(BaseModel):
-    """One failure of a run, and the project or file that it affects."""
-
-    project: str | None = Field(default=None, description="Normalized name; absent if the whole run is affected.")
-    file: str | None = Field(default=None, description="Present if only this file failed.")
-    reason: Annotated[str, BeforeValidator(lambda text: text[:1000])] = Field(description="At most 1,000 characters.")
 
 
 class Run(BaseModel):

@@ -6,8 +6,9 @@ from pydantic import BaseModel, Field
 
 from mirror_contract.dependencies import DependencySummary
 from mirror_contract.policy import PolicyState
-from mirror_contract.project import Project, ProjectState
+from mirror_contract.project import Project
 from mirror_contract.run import Run
+from mirror_contract.words import ProjectState
 
 
 class Disk(BaseModel):

@@ -17,8 +17,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mirror_contract.run import Failure, Run, RunKind
+from mirror_contract.failure import Failure
+from mirror_contract.run import Run
 from mirror_contract.text import printable
+from mirror_contract.words import RunKind
 
 _FAILURES_SHOWN = 5
 

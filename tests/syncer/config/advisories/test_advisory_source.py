@@ -16,8 +16,9 @@ from aiohttp import web
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.config.advisories import AdvisorySource, BlockingRules, Location
+from mirror_syncer.config.advisories import BlockingRules, Location
 from mirror_syncer.config.advisories.bounds import Bounds
+from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.advisories.store import FILE
 from mirror_syncer.upstream import ClientOptions
 from syncer.osv import Record, real_looking_feed, record, write_zip, zipped

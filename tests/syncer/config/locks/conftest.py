@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror_syncer.config.locks import Locks, LockSource
+from mirror_syncer.config.locks.lock_source import Locks, LockSource
 
 FILES = Path(__file__).parent / "files"  # written by uv 0.13.9, Poetry 2.5.1, PDM 2.29.4, pipenv 2026.10.3 and pip 26.3
 

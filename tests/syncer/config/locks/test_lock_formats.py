@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
-from mirror_syncer.config.locks import Locks
 from mirror_syncer.config.locks.formats import read_lock
+from mirror_syncer.config.locks.lock_source import Locks
 from mirror_syncer.config.locks.problem import LockError
 
 Read = Callable[[str | bytes], Locks]

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror_syncer.config.locks import parse_lock_pattern
-from mirror_syncer.config.locks.patterns import find_files, is_match
+from mirror_syncer.config.locks.patterns import find_files, is_match, parse_lock_pattern
 
 TREE = (
     "uv.lock",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirror_syncer.config.locks import Locks, LockSource, Pin, read_locks
+from mirror_syncer.config.locks import Pin
+from mirror_syncer.config.locks.lock_source import Locks, LockSource, read_locks
 
 Read = Callable[[str | bytes], Locks]
 SHA256 = "0123456789abcdef" * 4

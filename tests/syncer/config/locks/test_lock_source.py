@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config.locks import Locks, LockSource, parse_lock_pattern, read_locks
 from mirror_syncer.config.locks.collector import Reading
 from mirror_syncer.config.locks.formats import read_lock
+from mirror_syncer.config.locks.lock_source import Locks, LockSource, read_locks
+from mirror_syncer.config.locks.patterns import parse_lock_pattern
 from mirror_syncer.config.locks.requirements import Include
 from syncer.mounts import fill, small_disk
 from syncer.rights import ordinary

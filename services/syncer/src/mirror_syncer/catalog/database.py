@@ -37,7 +37,7 @@ from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Retirement
+from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Recovered, Retirement
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, SerialBounds
 
 
@@ -149,12 +149,22 @@ class Catalog:
         retirements: Sequence[Retirement],
         returned: Sequence[PackagePath],
     ) -> None:
-        """Store the result of a project's recovery: its row, files to retire, and files that are published again."""
+        """Store the result of a project's recovery; see ``recover_all``."""
+        self.recover_all([Recovered(name, row, retirements, returned)])
+
+    def recover_all(self, results: Sequence[Recovered]) -> None:
+        """Store the results of recoveries in one transaction."""
+        names = [result.name for result in results]
         with self.files.guard:
             with self._engine.begin() as connection:
-                self.projects.store(connection, [] if row is None else [row])
-                self.files.finish(connection, projects=[name], retirements=retirements, returned=returned)
-            self.files.release([name])
+                self.projects.store(connection, [result.row for result in results if result.row is not None])
+                self.files.finish(
+                    connection,
+                    projects=names,
+                    retirements=[retirement for result in results for retirement in result.retirements],
+                    returned=[place for result in results for place in result.returned],
+                )
+            self.files.release(names)
 
     def sync(self) -> None:
         """

@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata
+from mirror_syncer.catalog.new_rows import make_indexes
+from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata, set_conditions
 from mirror_syncer.errors import ConfigurationError
 
 # alembic's table; it is not part of the schema, so that no migration creates it
@@ -29,6 +30,7 @@ def open_engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "handle_error", explain_sqlite_error)
     try:
         _migrate(engine)
+        make_indexes(engine)
     except (sa.exc.DatabaseError, LookupError) as error:
         engine.dispose()
         problem = (
@@ -49,6 +51,7 @@ def _migrate(engine: sa.Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         version = _version(connection)
         if version is None:
+            set_conditions(connection.dialect.name)
             metadata.create_all(connection)
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.execute(_VERSION.insert().values(version_num=SCHEMA_VERSION))

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.generations import confirm
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
@@ -20,6 +21,9 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.project import Pending, Retirement
 
 _BATCH_ROWS = 400
+_FINISHED = pending.delete().where(pending.c.project == sa.bindparam("of"))
+_STAYS = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+"""A place that is published again, or whose file was removed: only its former content is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,10 @@ class Files:
         """Delete these projects' pending rows and store retirements; call ``release`` after the commit."""
         in_hand = self._load(connection)
         if rows := [{"of": project} for project in projects if project in in_hand]:
-            connection.execute(pending.delete().where(pending.c.project == sa.bindparam("of")), rows)
+            connection.execute(_FINISHED, rows)
         known = {place for project in projects for place in self._previously_retired.get(project, ())}
         if back := [{"of": place} for place in returned if place in known]:
-            stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-            connection.execute(stays, back)
+            connection.execute(_STAYS, back)
         leaving = [_values(retirement) for retirement in retirements]
         self._any_retired |= bool(leaving)
         upsert(connection, retired, leaving)
@@ -167,6 +170,15 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**row) for row in connection.execute(query).mappings()]
 
+    def overdue(self, projects: Iterable[NormalizedName], *, now: int) -> set[PackagePath]:
+        """Return the places of these projects' files due for removal."""
+        found = set[PackagePath]()
+        with self._engine.connect() as connection:
+            for some in batched(projects):
+                query = sa.select(retired.c.place).where(retired.c.project.in_(some), retired.c.due_at <= now)
+                found |= {PackagePath(place) for place in connection.scalars(query)}
+        return found
+
     def waiting(self) -> Iterator[Retirement]:
         """Yield the files that wait for the end of their grace period: they can still be downloaded."""
         after = ""
@@ -208,8 +220,7 @@ class Files:
                 connection.execute(pending.delete().where(pending.c.project == project))
                 self.release([project])
             if rows := [{"of": place} for place in places]:
-                gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-                connection.execute(gone, rows)
+                connection.execute(_STAYS, rows)
 
     def removed_places(self) -> Iterator[PackagePath]:
         """Yield the places of removed files, and of retired files that are published again."""

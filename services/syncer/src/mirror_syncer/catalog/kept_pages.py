@@ -13,6 +13,8 @@ from mirror_syncer.catalog.schema import kept_page
 from mirror_syncer.errors import InvalidPageError
 from mirror_syncer.model.project import KeptPage
 
+_FORGOTTEN = kept_page.delete().where(kept_page.c.name == sa.bindparam("of"))
+
 
 class KeptPages:
     """The table of kept pages."""
@@ -55,8 +57,7 @@ class KeptPages:
     def replace(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
         """Replace the kept pages of these projects; without a new page, a project has none."""
         if names:
-            replaced = kept_page.delete().where(kept_page.c.name == sa.bindparam("of"))
-            connection.execute(replaced, [{"of": name} for name in names])
+            connection.execute(_FORGOTTEN, [{"of": name} for name in names])
         values = [
             {
                 "name": page.name,

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog.facts import Fact, delete_fact, read_fact, write_fact
+from mirror_syncer.catalog.new_rows import BATCH_ROWS, indexes_afterwards, insert_listed
 from mirror_syncer.catalog.schema import project
-from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.model.project import NO_VALIDATORS
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
 from mirror_syncer.model.validators import Validators
@@ -96,10 +96,16 @@ class Listing:
                 last list stays on record.
         """
         merged = MergeResult()
-        for beginning, listed in parts:
-            merged += self._merge(
-                beginning, listed, edition=known.edition, now=now, accept_absences=accept_absences, older=older
-            )
+        new: list[tuple[NormalizedName, int]] = []
+        with indexes_afterwards(self._engine):
+            for beginning, listed in parts:
+                merged += self._merge(
+                    beginning, listed, new, edition=known.edition, now=now, accept_absences=accept_absences, older=older
+                )
+                if len(new) >= BATCH_ROWS:
+                    insert_listed(self._engine, new)
+                    new.clear()
+            insert_listed(self._engine, new)
         if older:
             # The last list must be merged again when upstream serves it again: a 304 would keep this one's values.
             if (last := self.last()) is not None:
@@ -131,23 +137,25 @@ class Listing:
         self,
         beginning: str,
         listed: Mapping[NormalizedName, int],
+        new: list[tuple[NormalizedName, int]],
         *,
         edition: int,
         now: int,
         accept_absences: bool = False,
         older: bool = False,
     ) -> MergeResult:
+        """Merge a part, but only add its new projects to ``new``."""
         known = self._known_serials(beginning)
         if known == listed:
             return MergeResult()
         # Comprehensions: a loop over 886,000 names would take longer than reading them.
         differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
         missing = [] if older else [name for name in known if name not in listed]
-        new, changed, back = {}, [], 0
+        before_new, changed, back = len(new), [], 0
         for name, serial in differ:
             before = known.get(name)
             if name not in known:
-                new[name] = serial
+                new.append((name, serial))
             elif before is None or before >= 0 or not older:  # an older list does not restore an absent project
                 changed.append({"of": name, "wanted": serial, "now": now})
                 back += before is not None and before < 0
@@ -155,8 +163,7 @@ class Listing:
         absent = [name for name in missing if (known[name] or 0) >= 0 or _absent_since(known[name]) > edition]
         self._write(_CHANGED, changed)
         self._write(_ABSENT, [{"of": name, "edition": edition, "accept_absences": accept_absences} for name in absent])
-        self._insert(new)
-        return MergeResult(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
+        return MergeResult(new=len(new) - before_new, changed=len(changed) - back, absent=len(absent), back=back)
 
     def _known_serials(self, beginning: str) -> dict[NormalizedName, int | None]:
         """Return the wanted serials of all names with this beginning; for absent ones -1 minus the edition."""
@@ -174,33 +181,8 @@ class Listing:
             with self._engine.begin() as connection:
                 connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
-    def _insert(self, listed: Mapping[NormalizedName, int]) -> None:
-        insert = insertion(self._engine.dialect, project).values(**_INSERT)
-        # An operator may have named one in the meantime, so that its row exists.
-        insert = insert.on_conflict_do_update(
-            index_elements=["name"], set_={"wanted_serial": insert.excluded.wanted_serial}
-        )
-        compiled = insert.compile(self._engine)
-        order = compiled.positiontup
-        rows = list(listed.items())
-        for start in range(0, len(rows), _BATCH_ROWS):
-            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _BATCH_ROWS]]
-            values = some if order is None else [tuple(row[key] for key in order) for row in some]
-            with self._engine.begin() as connection:
-                # Passed directly to the driver: through SQLAlchemy it takes twice the time.
-                connection.exec_driver_sql(str(compiled), values)
-
 
 _KNOWN = "SELECT name, CASE WHEN absent_since IS NULL THEN wanted_serial ELSE -1 - absent_since END FROM project"
-_INSERT = {
-    "name": sa.bindparam("of"),
-    "wanted_serial": sa.bindparam("wanted"),
-    "state": sa.literal_column("'behind'"),
-    "published": sa.false(),
-    **dict.fromkeys(
-        ("file_count", "stored_bytes", "withheld_files", "missing_files", "attempts"), sa.literal_column("0")
-    ),
-}
 _CHANGED = (
     project.update()
     .where(project.c.name == sa.bindparam("of"))

@@ -10,8 +10,10 @@ from mirror_syncer.model.validators import Validators
 
 _EXCLUDED_COLUMNS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
 _AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
+_VALIDATORS = ("etag", "last_modified")
 ROW_COLUMNS = [column for column in project.columns if column.name not in _EXCLUDED_COLUMNS]
 """The columns that make a ``ProjectRow``."""
+_OWN_COLUMNS = [column.name for column in ROW_COLUMNS if column.name not in _VALIDATORS]
 
 
 def parse_row(values: dict[str, Any]) -> ProjectRow:
@@ -27,7 +29,7 @@ def parse_row(values: dict[str, Any]) -> ProjectRow:
 
 def row_values(row: ProjectRow) -> dict[str, Any]:
     """Return the columns to store, with the time since when a project fails, if it does."""
-    values = {column.name: getattr(row, column.name) for column in ROW_COLUMNS if hasattr(row, column.name)}
+    values = {name: getattr(row, name) for name in _OWN_COLUMNS}
     amiss = row.checked_at or int(time.time()) if row.state in _AMISS else None
     return values | {
         "etag": row.validators.etag,

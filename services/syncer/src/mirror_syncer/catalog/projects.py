@@ -241,7 +241,7 @@ class Projects:
 
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows; a project that keeps failing keeps the time of its first failure."""
-        kept = {"amiss_since": _amiss_since, "damaged_files": _damaged_files, "damaged_since": _damaged_since}
+        kept = ("amiss_since", _amiss_since), ("damaged_files", _damaged_files), ("damaged_since", _damaged_since)
         upsert(connection, project, [row_values(row) for row in rows], changes=kept)
 
     def replace(self, rows: Sequence[ProjectRow]) -> None:

@@ -60,10 +60,10 @@ class RunLog:
         values = _values(changed)
         # A run that has ended stays ended: progress that a thread stores late is ignored.
         going = run.c.finished_at.is_(None)
-        statement = insertion(connection.dialect, run).values(values)
+        statement = insertion(connection.dialect.name, run).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
         if self.notifies_webhook and changed.state.ended:
-            owed = insertion(connection.dialect, message).values(run_id=changed.id)
+            owed = insertion(connection.dialect.name, message).values(run_id=changed.id)
             connection.execute(owed.on_conflict_do_nothing())
 
     def get(self, identifier: str) -> Run | None:

@@ -109,20 +109,20 @@ project = Table(
     Index("project_listed", "published", "name", "serial", "own_serial"),
     # Upstream's list is compared only with this index.
     Index("project_wanted", "name", "wanted_serial", "absent_since"),
-    Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
-    Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
+    Index("project_new", "wanted_serial", "name", sqlite_where=NEW, info={"where": NEW}),
+    Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, info={"where": CHANGED}),
     # Projects with the newest serial of the list.
-    Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, postgresql_where=LISTED),
-    Index("project_doubted", "name", sqlite_where=DOUBTED, postgresql_where=DOUBTED),
-    Index("project_quarantined", "name", sqlite_where=QUARANTINED, postgresql_where=QUARANTINED),
-    Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
-    Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
-    Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
-    Index("project_withheld", "name", "held_files", "blocked_files", sqlite_where=WITHHELD, postgresql_where=WITHHELD),
-    Index("project_expiring", "expires_at", "name", sqlite_where=EXPIRING, postgresql_where=EXPIRING),
-    Index("project_damaged", "damaged_since", "damaged_files", sqlite_where=DAMAGED, postgresql_where=DAMAGED),
-    Index("project_amiss", "amiss_since", sqlite_where=AMISS, postgresql_where=AMISS),
-    Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
+    Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, info={"where": LISTED}),
+    Index("project_doubted", "name", sqlite_where=DOUBTED, info={"where": DOUBTED}),
+    Index("project_quarantined", "name", sqlite_where=QUARANTINED, info={"where": QUARANTINED}),
+    Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, info={"where": ABSENT}),
+    Index("project_retried", "due_at", "name", sqlite_where=RETRIED, info={"where": RETRIED}),
+    Index("project_shrinking", "name", sqlite_where=SHRINKING, info={"where": SHRINKING}),
+    Index("project_withheld", "name", "held_files", "blocked_files", sqlite_where=WITHHELD, info={"where": WITHHELD}),
+    Index("project_expiring", "expires_at", "name", sqlite_where=EXPIRING, info={"where": EXPIRING}),
+    Index("project_damaged", "damaged_since", "damaged_files", sqlite_where=DAMAGED, info={"where": DAMAGED}),
+    Index("project_amiss", "amiss_since", sqlite_where=AMISS, info={"where": AMISS}),
+    Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, info={"where": CHECKED}),
 )
 
 # Totals of projects by state. On SQLite triggers keep them current, because counting 200,000 rows at each scrape would
@@ -281,3 +281,13 @@ retired = Table(
     # With the size, so that the status sums up waiting files only from this index.
     Index("retired_due", "due_at", "project", "size"),
 )
+
+
+def set_conditions(dialect: str) -> None:
+    """Set the conditions of indexes for PostgreSQL, which ``postgresql_where`` would import at each start: 0.03 s."""
+    if dialect != "postgresql":
+        return
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if (condition := index.info.get("where")) is not None:
+                index.dialect_options[dialect]["where"] = condition

@@ -11,9 +11,9 @@ Read ``resolution`` first: from a policy to its ``Closure``, step by step. Then,
 - What is needed: ``demands`` follows requirements until nothing new is needed. ``project`` holds what is demanded of
   one project, on which clients (``client_masks``), and for whom (``origin``); ``release_reader`` reads its releases.
 - Whether it can be installed: ``witnesses`` proves each line on each machine. ``machine_releases`` are what the solver
-  may choose from (``releases`` is the border); its thread ``waits`` for what is fetched. ``solver`` searches with
-  ``provider``, in a ``requirement_graph`` of ``version_sets``, as long as the ``patience`` for all proofs lasts. It
-  ends with a ``proof`` or a ``refutation``.
+  may choose from (``releases`` is the border), and ``wheel_releases`` those that it need not build; its thread
+  ``waits`` for what is fetched. ``solver`` searches with ``provider``, in a ``requirement_graph`` of ``version_sets``,
+  as long as the ``patience`` for all proofs lasts. It ends with a ``proof`` or a ``refutation``.
 - What follows: ``unmet`` requirements, the ``order`` of publication, and whether the closure exceeds ``limits``.
 
 ``installation`` answers for requirements that nothing demands yet, by the same proofs.

@@ -129,6 +129,10 @@ class ClosureSource:
         """
         return await self._pages.page(name)
 
+    def is_unconfirmed(self, name: NormalizedName) -> bool:
+        """Return whether the page that ``page`` returned may never have been upstream's, but only the mirror's."""
+        return self._pages.is_unconfirmed(name)
+
     async def published(self, name: NormalizedName) -> PublishedPage | None:
         """Return a project's published page, whose files are on disk; None if there is none that can be read."""
         return await self._pages.published(name)

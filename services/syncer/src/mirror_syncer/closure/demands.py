@@ -1,7 +1,7 @@
 """The demands: what the selected releases require, and what that requires, followed until nothing new is needed."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import attrgetter, or_
@@ -17,6 +17,7 @@ from mirror_syncer.closure.markers import relevant_extras
 from mirror_syncer.closure.origin import Requirer
 from mirror_syncer.closure.project import MAX_TRIES, Project
 from mirror_syncer.closure.release_reader import ReleaseReader, explain_defect
+from mirror_syncer.closure.requirements import read_requirements
 from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.admission import Admission
@@ -27,6 +28,7 @@ from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.errors import MirrorError, VolumeError
 from mirror_syncer.model.need import Need
 from mirror_syncer.model.page import ProjectStatus, PublishedPage
+from mirror_syncer.model.requirement_lines import RequirementLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class Demands:
     releases, and nothing is ever taken back. The result does not depend on the order of answers, because projects,
     releases and requirements are looked at in the order of their names.
 
+    Files that upstream never had, of a tree that was adopted, may require projects whose names are nobody's business.
+    Upstream is asked for such a name only if ``mirror.toml`` or a file of its own says it, too.
+
     Args:
         policy: without a closure.
         now: seconds since the epoch.
@@ -67,6 +72,14 @@ class Demands:
         self._undemanded: dict[NormalizedName, Project] = {}
         """Those at which only a proof looked."""
         self._dirty: set[NormalizedName] = set()
+        self._unconfirmed_names = set[NormalizedName]()
+        """What files require that upstream may never have had."""
+        self._known_names = {
+            need.name
+            for name, added in policy.dependencies.additions.items()
+            for need in read_requirements(RequirementLines(added), name).needs
+        }
+        """What ``mirror.toml`` and upstream's own files require."""
         self._roots: list[Required] = []
 
     @property
@@ -90,6 +103,7 @@ class Demands:
     def _root(self, need: Need, requirer: Requirer) -> int:
         """Note what ``mirror.toml`` requires, and return the machines on which."""
         machines = self._environments.counts(need.marker)
+        self._known_names.add(need.name)
         self._roots.append(Required(need, machines, self.masks.installers(machines), requirer))
         return machines
 
@@ -155,6 +169,11 @@ class Demands:
             self._dirty.add(name)
         return project
 
+    def is_looked_at(self, name: NormalizedName) -> bool:
+        """Return whether a project's page is known, demanded or not."""
+        project = self.projects.get(name) or self._undemanded.get(name)
+        return project is not None and (project.candidates is not None or project.error is not None)
+
     async def get_project(self, name: NormalizedName) -> Project:
         """Return a project with its page; it may be one that nothing demands, for a proof."""
         project = self.projects.get(name) or self._undemanded.get(name)
@@ -164,6 +183,11 @@ class Demands:
         if project.candidates is None and project.error is None:
             await self._read_page(project)
         return project
+
+    def note_names(self, project: Project, needs: Iterable[Need]) -> None:
+        """Note what a release of a project requires, before that is looked at."""
+        if project.is_unconfirmed:
+            self._unconfirmed_names.update(need.name for need in needs)
 
     async def _read_page(self, project: Project) -> None:
         """Read a project's page, and what is published of it."""
@@ -187,15 +211,21 @@ class Demands:
             project.error = explain_defect(project.name, error)
 
     async def _read_candidates(self, project: Project, policy: ProjectPolicy, published: PublishedPage | None) -> None:
-        try:
-            page = await self._source.page(project.name)
-        except VolumeError:
-            raise
-        except MirrorError as error:
-            project.error = str(error)
-            if published is None:
-                return
-            page = published.page  # what is here stays, and what that requires
+        name = project.name
+        project.is_withheld_from_upstream = name in self._unconfirmed_names and name not in self._known_names
+        if project.is_withheld_from_upstream:
+            project.is_unconfirmed = True
+            page = None if published is None else published.page
+        else:
+            try:
+                page = await self._source.page(name)
+            except VolumeError:
+                raise
+            except MirrorError as error:
+                project.error = str(error)
+                # What is here stays, and what that requires.
+                page = None if published is None else published.page
+            project.is_unconfirmed = self._source.is_unconfirmed(name)
         if page is None:
             return
         project.on_disk = {} if published is None else published.files
@@ -226,6 +256,10 @@ class Demands:
         project.note_requirers(latest=self._policy.dependencies.latest, masks=self.masks)
         for release, version in project.releases():
             for required in self._required(project, release, version):
+                if project.is_unconfirmed:
+                    self._unconfirmed_names.add(required.need.name)
+                else:
+                    self._known_names.add(required.need.name)
                 self._demand(required.need, required.machines, required.requirer)
 
     def _required(self, project: Project, release: Release, version: Version) -> Iterator[Required]:
@@ -246,7 +280,13 @@ class Demands:
                     yield Required(need, counts & machines, installers, requirer)
 
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
-        if machines and self._demanded(need.name).demand(need, machines, requirer):
+        if not machines:
+            return
+        project = self._demanded(need.name)
+        if project.demand(need, machines, requirer):
+            self._dirty.add(need.name)
+        if project.is_withheld_from_upstream and need.name in self._known_names:
+            project.is_withheld_from_upstream, project.candidates = False, None  # it is read again, from upstream
             self._dirty.add(need.name)
 
 

@@ -1,6 +1,6 @@
 """The releases that one machine may install, as a proof asks for them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from packaging.version import Version
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import Project
-from mirror_syncer.closure.releases import Candidate
+from mirror_syncer.closure.releases import Candidate, Releases
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
@@ -19,6 +19,7 @@ from mirror_syncer.errors import AbandonedError, MirrorError, VolumeError
 from mirror_syncer.model.need import Need
 
 _USUAL, _YANKED = 1, 2
+_WHEEL = ".whl"
 
 
 class UnusableError(Exception):
@@ -42,13 +43,17 @@ class InstallableReleases:
     their objects would be most of what Python's garbage collector has to look at.
 
     Args:
-        fits: fits files to the machines; None: the releases are fitted to them already.
+        fits: fits files to the machines.
+        are_fitted: whether the releases are fitted to them already.
     """
 
-    def __init__(self, fits: Compatibility | None) -> None:
+    def __init__(self, fits: Compatibility, *, are_fitted: bool) -> None:
         self._fits = fits
+        self._are_fitted = are_fitted
         self._fitted: dict[NormalizedName, list[tuple[Release, Version, int, int]]] = {}
         self._lists: dict[NormalizedName, _Lists] = {}
+        self._wheels: dict[tuple[NormalizedName, Version], int] = {}
+        """Which clients install a release from a wheel."""
 
     def candidates(self, machine: int, project: Project) -> list[Candidate]:
         """Return the releases of a project on a machine; none if upstream has no such project."""
@@ -63,6 +68,24 @@ class InstallableReleases:
     def versions(self, machine: int, project: Project) -> list[Version]:
         """Return the versions with a file for a machine, those that a proof has to pass over included."""
         return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
+
+    def has_wheel(self, machine: int, project: Project, version: Version) -> bool:
+        """Return whether a release has a wheel for a machine."""
+        clients = self._wheels.get((project.name, version))
+        if clients is None:
+            releases = (release for release, found, _, _ in self._fit(project) if found == version)
+            clients = self._wheel_clients(project.name, next(releases), version)
+        return bool(clients & machine)
+
+    def _wheel_clients(self, name: NormalizedName, release: Release, version: Version) -> int:
+        clients = self._wheels.get((name, version))
+        if clients is None:
+            clients = 0
+            for file in release.files:
+                if file.filename.endswith(_WHEEL):
+                    clients |= self._fits.fits(file.filename, release.installers(file), file.requires_python)
+            self._wheels[name, version] = clients
+        return clients
 
     def _list(self, machine: int, project: Project, known: dict[bytes, list[Candidate]]) -> list[Candidate]:
         fitted = self._fit(project)
@@ -94,11 +117,11 @@ class InstallableReleases:
 
     def clients(self, release: Release) -> tuple[int, int]:
         """Return the clients that can install a release, and those that can if its yanked files count."""
-        if self._fits is None:
+        if self._are_fitted:
             return release.clients, release.yanked_clients
         masks = [0, 0]
-        for file, installers in release.candidates:
-            masks[bool(file.yanked)] |= self._fits.fits(file.filename, installers, file.requires_python)
+        for file in release.files:
+            masks[bool(file.yanked)] |= self._fits.fits(file.filename, release.installers(file), file.requires_python)
         return masks[0], masks[1]
 
 
@@ -138,6 +161,18 @@ class MachineReleases:
         """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
         return self._installable.versions(self._machine, self._project(name))
 
+    def has_wheel(self, name: NormalizedName, version: Version) -> bool:
+        """Return whether a release has a wheel for the machine."""
+        return self._installable.has_wheel(self._machine, self._project(name), version)
+
+    def is_looked_at(self, name: NormalizedName) -> bool:
+        """Return whether a project's page is known."""
+        return self._demands.is_looked_at(name)
+
+    def is_read(self, name: NormalizedName, version: Version) -> bool:
+        """Return whether it is known what a release requires."""
+        return (name, version) in self._needs or version in self._project(name).requirements
+
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
         known = self._needs.get((name, version))
@@ -158,7 +193,9 @@ class MachineReleases:
             if version in project.unusable:
                 project.note_try([release])
                 raise UnusableError
-        return [need for one in project.requirements[version] for need in one.needs]
+        needs = [need for one in project.requirements[version] for need in one.needs]
+        self._demands.note_names(project, needs)
+        return needs
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine with an extra."""
@@ -170,36 +207,37 @@ class MachineReleases:
         if project.error is not None:
             return project.error
         if project.candidates is None:
-            return "upstream has no such project"
-        return project.candidates.why_none(specifier, self._asked)[1]
-
-    def reduce(
-        self, assignment: dict[NormalizedName, Version], needs: Iterable[Need]
-    ) -> dict[NormalizedName, Version] | None:
-        """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""
-        reduced: dict[NormalizedName, Version] = {}
-        seen = set[tuple[NormalizedName, str | None]]()
-        left = [(need, None) for need in needs]
-        while left:
-            need, _ = left.pop()
-            version = assignment.get(need.name)
-            if version is None:
-                return None
-            if need.name not in reduced:
-                if not any(one.version == version for one in self.versions(need.name)):
-                    return None
-                reduced[need.name] = version
-            for extra in (None, *need.extras):
-                if (need.name, extra) not in seen:
-                    seen.add((need.name, extra))
-                    left += [(one, None) for one in self.needs(need.name, version) if self.counts(one, extra)]
-        return reduced
+            return project.why_absent
+        return project.why_unusable(specifier) or project.candidates.why_none(specifier, self._asked)[1]
 
     def _project(self, name: NormalizedName) -> Project:
         project = self._demands.projects.get(name)
         if project is not None and (project.candidates is not None or project.error is not None):
             return project
         return self._waits.result_of(lambda: self._demands.get_project(name))
+
+
+def reduce_to_reached(
+    assignment: Mapping[NormalizedName, Version], needs: Iterable[Need], releases: Releases
+) -> dict[NormalizedName, Version] | None:
+    """Return the part of an assignment that needs reach on a machine; None if it lacks a project."""
+    reduced: dict[NormalizedName, Version] = {}
+    seen = set[tuple[NormalizedName, str | None]]()
+    left = list(needs)
+    while left:
+        need = left.pop()
+        version = assignment.get(need.name)
+        if version is None:
+            return None
+        if need.name not in reduced:
+            if not any(one.version == version for one in releases.versions(need.name)):
+                return None
+            reduced[need.name] = version
+        for extra in (None, *need.extras):
+            if (need.name, extra) not in seen:
+                seen.add((need.name, extra))
+                left += [one for one in releases.needs(need.name, version) if releases.counts(one, extra)]
+    return reduced
 
 
 def _release(project: Project, version: Version) -> Release:

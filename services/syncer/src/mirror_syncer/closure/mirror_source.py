@@ -45,6 +45,10 @@ class MirrorSource:
         published = await self.published(name)
         return None if published is None else published.page
 
+    def is_unconfirmed(self, name: NormalizedName) -> bool:  # noqa: ARG002 - as in the protocol
+        """Return False: upstream is asked for nothing, so nothing is kept from it."""
+        return False
+
     async def published(self, name: NormalizedName) -> PublishedPage | None:
         """
         Return a project's published page; None if it has none.

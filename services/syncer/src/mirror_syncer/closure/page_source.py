@@ -39,6 +39,16 @@ class _Stored(NamedTuple):
     is_absent: bool
     """Upstream lacked the project a short time ago."""
 
+    @property
+    def is_upstreams(self) -> bool:
+        """
+        Whether the page is upstream's, as far as is known.
+
+        A tree that was adopted may have projects that upstream never had; its rows have no mark of an answer.
+        """
+        row = self.row
+        return row is None or not row.published or row.serial is not None or row.validators != NO_VALIDATORS
+
 
 class PageSource:
     """
@@ -88,6 +98,11 @@ class PageSource:
         self._failed = failed.pages
         self._pages = SharedCalls[NormalizedName, Page | None]()
         self._published = SharedCalls[NormalizedName, PublishedPage | None]()
+        self._unconfirmed = set[NormalizedName]()
+
+    def is_unconfirmed(self, name: NormalizedName) -> bool:
+        """Return whether the page that was returned for a project may never have been upstream's."""
+        return name in self._unconfirmed
 
     async def page(self, name: NormalizedName) -> Page | None:
         """Return a project's page; errors as in ``ClosureSource.page``."""
@@ -106,11 +121,14 @@ class PageSource:
         stored = await asyncio.to_thread(self._read_stored, name)
         if stored.is_absent and name not in self._refreshed:
             return None
-        if stored.page is not None and name not in self._refreshed and not self._is_old(stored.row):
+        is_current = name not in self._refreshed and not self._is_old(stored.row)
+        if stored.page is not None and is_current and (stored.is_upstreams or self._index is None):
+            self._note_origin(stored)
             return stored.page
         try:
             answer = await self._ask(name, stored)
         except (UpstreamError, InvalidPageError):
+            self._note_origin(stored)
             if stored.page is not None:
                 return stored.page
             if self._index is not None:
@@ -122,8 +140,15 @@ class PageSource:
         if self._stores:
             await asyncio.to_thread(self._note, name, stored, answer)
         is_published = stored.row is not None and stored.row.published
+        if isinstance(answer, Gone):
+            self._note_origin(stored)
         # The deletion guard decides whether a published project leaves.
         return stored.page if isinstance(answer, NotModified) or is_published else None
+
+    def _note_origin(self, stored: _Stored) -> None:
+        """Note that a stored page is taken, and whether that may never have been upstream's."""
+        if stored.row is not None and not stored.is_upstreams:
+            self._unconfirmed.add(stored.row.name)
 
     async def _ask(self, name: NormalizedName, stored: _Stored) -> PageResponse | NotModified | Gone:
         if self._index is None:

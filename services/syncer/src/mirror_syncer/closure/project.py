@@ -10,7 +10,7 @@ from packaging.version import Version
 from mirror_syncer.closure.client_masks import ClientMasks
 from mirror_syncer.closure.origin import PUSHED_OUT, Requirer
 from mirror_syncer.closure.releases import is_pin
-from mirror_syncer.closure.requirements import Requirements
+from mirror_syncer.closure.requirements import Requirements, shown
 from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
@@ -57,6 +57,10 @@ class Project:
     """What is published of it, by file name."""
     error: str | None = None
     """Why its page could not be read."""
+    is_unconfirmed: bool = False
+    """Whether its page may never have been upstream's; see ``Demands``."""
+    is_withheld_from_upstream: bool = False
+    """Whether only unconfirmed projects name it, so that upstream was not asked for it."""
     machines: int = 0
     """Where it is needed."""
     extras: dict[str, int] = field(default_factory=dict)
@@ -80,6 +84,23 @@ class Project:
     """What is installed to build a release, apart from it, so that it is no part of a proof."""
     unread: dict[Version, str] = field(default_factory=dict)
     """Releases whose metadata could not be had, and why."""
+
+    @property
+    def why_absent(self) -> str:
+        """Why there is no page, where none could be read."""
+        if self.is_withheld_from_upstream:
+            return f"upstream is not asked for {self.name}, since only files that it does not have name it"
+        return f"upstream has no project {self.name}"
+
+    def why_unusable(self, specifier: SpecifierSet) -> str | None:
+        """Return why installers pass over the releases that match, if they do so for what these require."""
+        newest = max((one for one in self.unusable if specifier.contains(one, prereleases=True)), default=None)
+        if newest is None:
+            return None
+        tried = f"; none older than the {MAX_TRIES} that were tried was read" if self.tries >= MAX_TRIES else ""
+        text = shown(str(specifier))
+        passed = f"installers pass over {self.name} {newest} and others that match '{text}'".replace(" ''", " it")
+        return f"{passed}: pip cannot read what they require{tried}"
 
     def add_line(self, line: Need, machines: int) -> None:
         """Note a line that names it: the line's own rules select releases, and its extras count."""

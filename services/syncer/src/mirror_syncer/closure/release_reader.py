@@ -100,8 +100,8 @@ class ReleaseReader:
     def _is_built(self, release: Release) -> bool:
         """Return whether a machine has no wheel of a release, so that it builds the sdist."""
         fitting = (
-            self._fits.fits(file.filename, installers, file.requires_python)
-            for file, installers in release.candidates
+            self._fits.fits(file.filename, release.installers(file), file.requires_python)
+            for file in release.files
             if file.filename.endswith(_WHEEL)
         )
         wheels = reduce(or_, fitting, 0)

@@ -18,6 +18,9 @@ class Source(Protocol):
     async def page(self, name: NormalizedName) -> Page | None:
         """Return upstream's page, or None if it has no such project."""
 
+    def is_unconfirmed(self, name: NormalizedName) -> bool:
+        """Return whether the page that ``page`` returned may never have been upstream's, but only the mirror's."""
+
     async def published(self, name: NormalizedName) -> PublishedPage | None:
         """Return a project's published page, whose files are on disk."""
 

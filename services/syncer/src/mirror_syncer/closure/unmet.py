@@ -12,9 +12,9 @@ from mirror_contract import UnmetReason
 from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import MAX_TRIES, Project
+from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.releases import is_pin
-from mirror_syncer.closure.requirements import ProblemKind, shown
+from mirror_syncer.closure.requirements import ProblemKind
 from mirror_syncer.config.policy.closure import Unmet
 
 _REASONS = {
@@ -152,16 +152,12 @@ class UnmetRequirements:
         if project is not None and project.error is not None:
             return UnmetReason.FAILED, f"its page could not be read: {project.error}"
         if project is None or project.candidates is None:
-            return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
+            return UnmetReason.NO_PROJECT, (project or Project(name)).why_absent
         specifier = required.need.specifier
         if (cause := self._why_not_here(name, specifier)) is not None:
             return cause
-        unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
-        if unusable is not None:
-            tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
-            text = shown(str(specifier))
-            passed = f"installers pass over {name} {unusable} and others that match '{text}'".replace(" ''", " it")
-            return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
+        if (unreadable := project.why_unusable(specifier)) is not None:
+            return UnmetReason.UNREADABLE, unreadable
         return project.candidates.why_none(specifier, clients)
 
     def _why_not_here(self, name: NormalizedName, specifier: SpecifierSet) -> tuple[UnmetReason, str] | None:

@@ -1,7 +1,7 @@
 """The witnesses: for each line and group, on each machine, releases that can be installed together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from packaging.utils import NormalizedName
@@ -11,16 +11,22 @@ from mirror_contract import UnmetReason
 from mirror_syncer.closure.client_masks import bits
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
+from mirror_syncer.closure.machine_releases import (
+    InstallableReleases,
+    MachineReleases,
+    UnusableError,
+    reduce_to_reached,
+)
 from mirror_syncer.closure.origin import WITNESS, Requirer
 from mirror_syncer.closure.patience import Patience
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
-from mirror_syncer.closure.releases import is_pin
+from mirror_syncer.closure.releases import Releases, is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
+from mirror_syncer.closure.wheel_releases import TooFarError, WheelReleases, built
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.listing import listed
@@ -29,6 +35,7 @@ from mirror_syncer.config.policy.roots import Root
 from mirror_syncer.model.need import Need
 
 _BOTH_INSTALLERS = 0b11
+_MAX_AVOIDING_SEARCHES = 3  # a release with a wheel may require something that is built in turn
 Assignment = dict[NormalizedName, Version]
 
 
@@ -51,12 +58,14 @@ class Witnesses:
         self._fits = compatibility(machines)
         self._assignments: dict[str, list[Assignment]] = {}
         """Of each subject, those that were found: most machines share one."""
-        self._installable = InstallableReleases(None if self.is_own else self._fits)
+        self._installable = InstallableReleases(self._fits, are_fitted=self.is_own)
         self._memory = VersionMemory()
         self._waits = Waits(asyncio.get_running_loop())
         self._patience = patience or Patience()
         self._given_up: dict[str, Refutation] = {}
         """By subject, where a proof took too long on some machine."""
+        self._builds_anyway: set[str] = set()
+        """The subjects for which a search without builds went too far on some machine."""
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
 
@@ -77,7 +86,7 @@ class Witnesses:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not any(self._has_release(need, machine) for need in needs):
                     continue  # nothing of it fits the machine, or all of it waits: its project's state says so
-                found = await self._assign_in_thread(root, needs, of_machine[machine])
+                found = await self._in_thread(self._assign_with_wheels, root, needs, of_machine[machine])
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
                 else:
@@ -88,15 +97,19 @@ class Witnesses:
     async def assign(self, root: Root, machine: int) -> Assignment | Refutation:
         """Return releases that satisfy requirements on one machine, kept or not, or the words why there are none."""
         needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
-        return await self._assign_in_thread(root, needs, self._releases(machine))
+        return await self._in_thread(self._assign, root, needs, self._releases(machine))
 
-    async def _assign_in_thread(
-        self, root: Root, needs: Sequence[Need], releases: MachineReleases
+    async def _in_thread(
+        self,
+        assign: Callable[[Root, Sequence[Need], MachineReleases], Assignment | Refutation],
+        root: Root,
+        needs: Sequence[Need],
+        releases: MachineReleases,
     ) -> Assignment | Refutation:
         if self._patience.is_over and (refutation := self._given_up.get(root.subject)) is not None:
             return refutation
         try:
-            found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
+            found = await asyncio.to_thread(assign, root, needs, releases)
         except asyncio.CancelledError:
             self._waits.cancel()
             raise
@@ -124,20 +137,44 @@ class Witnesses:
         masks = (self._installable.clients(release) for release, _ in project.releases())
         return any((clients | (yanked if is_pin(need.specifier) else 0)) & machine for clients, yanked in masks)
 
-    def _assign(self, subject: str, needs: Sequence[Need], releases: MachineReleases) -> Assignment | Refutation:
+    def _assign_with_wheels(
+        self, root: Root, needs: Sequence[Need], releases: MachineReleases
+    ) -> Assignment | Refutation:
+        """
+        Return releases that satisfy needs: such as the machine installs from wheels, if that leads not too far.
+
+        pip and uv take these where they are told to build nothing, because the machine has no compiler.
+        """
+        first = found = self._assign(root, needs, releases)
+        avoided = set[NormalizedName]()
+        for _ in range(_MAX_AVOIDING_SEARCHES):
+            if isinstance(found, Refutation):
+                break
+            to_build = built(found, releases)
+            if not to_build:
+                return found
+            if root.subject in self._builds_anyway:
+                break
+            avoided |= to_build
+            try:
+                found = self._assign(root, needs, WheelReleases(releases, avoided))
+            except TooFarError:
+                self._builds_anyway.add(root.subject)
+                break
+        return first
+
+    def _assign(self, root: Root, needs: Sequence[Need], releases: Releases) -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
         started = self._patience.clock()
         try:
-            return self._seek(subject, needs, releases, started)
+            return self._seek(root.subject, needs, releases, started)
         finally:
             self._patience.note(self._patience.clock() - started)
 
-    def _seek(
-        self, subject: str, needs: Sequence[Need], releases: MachineReleases, started: float
-    ) -> Assignment | Refutation:
+    def _seek(self, subject: str, needs: Sequence[Need], releases: Releases, started: float) -> Assignment | Refutation:
         known = self._assignments.setdefault(subject, [])
         for assignment in known:
-            reduced = releases.reduce(assignment, needs)
+            reduced = reduce_to_reached(assignment, needs, releases)
             if reduced is not None and not verify(reduced, needs, releases):
                 return reduced
         limit = self._patience.limit

@@ -9,7 +9,9 @@ from pathlib import Path
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.closure_source import ClosureSource
-from mirror_syncer.config import Policy, PolicyError, PolicySource, choose_file, judge_policy, read_file
+from mirror_syncer.config import Policy
+from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.volume import View

@@ -1,5 +1,10 @@
-"""The command line, ``mirror-syncer``."""
+"""
+The command line, ``mirror-syncer``.
 
+Each command imports what it needs when it runs, so that ``--help`` imports nothing but typer.
+"""
+
+import gc
 import os
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +12,7 @@ from typing import Annotated
 import typer
 
 from mirror_contract import RunKind
-from mirror_syncer.commands.console import EXIT_CODES, fail, parse_request, run_to_completion, start_settings
-from mirror_syncer.commands.follow import run_or_delegate
 from mirror_syncer.commands.policy_commands import Projects, check, import_config, import_file, plan
-from mirror_syncer.config.settings import VERSION
-from mirror_syncer.errors import MirrorError
 
 app = typer.Typer(
     help="Fill a mirror of PyPI. Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 incomplete.",
@@ -23,6 +24,8 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own call
     if wanted:
+        from mirror_syncer.config.settings import VERSION
+
         typer.echo(f"mirror-syncer {VERSION}")
         raise typer.Exit
 
@@ -40,6 +43,7 @@ def _options(
 @app.command()
 def serve() -> None:
     """Run the service: the schedule, the private API and the runs, until SIGTERM."""
+    from mirror_syncer.commands.console import run_to_completion, start_settings
     from mirror_syncer.service.process import serve as serve_until_stopped
 
     settings = start_settings()
@@ -101,6 +105,7 @@ def adopt(
 ) -> None:
     """Adopt the tree of bandersnatch, shadowmire or another pypi-mirror, by hard links."""
     from mirror_syncer.commands.adoption import adopt as adopt_tree
+    from mirror_syncer.commands.console import run_to_completion, start_settings
 
     settings = start_settings()
     report = run_to_completion(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
@@ -113,6 +118,8 @@ def clear(
 ) -> None:
     """Delete wrong content at a path that no page names. Stop the syncer first."""
     from mirror_syncer.commands.clearing import clear_place
+    from mirror_syncer.commands.console import fail, start_settings
+    from mirror_syncer.errors import MirrorError
 
     settings = start_settings()
     try:
@@ -126,6 +133,9 @@ app.command("import")(import_file)
 
 
 def _run_request(values: dict[str, object]) -> None:
+    from mirror_syncer.commands.console import EXIT_CODES, parse_request, run_to_completion, start_settings
+    from mirror_syncer.commands.follow import run_or_delegate
+
     request = parse_request(values)
     settings = start_settings()
     document = run_to_completion(run_or_delegate(settings, request))
@@ -136,4 +146,6 @@ def main() -> None:
     """Run the command line."""
     # Everybody may read the tree, since nginx and rsync are other users. Private files set their own mode.
     os.umask(0o022)
+    # The many objects of modules make its passes long, and none of them is garbage; the command enables it again.
+    gc.disable()
     app()

@@ -1,18 +1,23 @@
 """What all commands share: the settings, the console, and how an error ends them."""
 
+import mirror_syncer.logs  # before all others, so that structlog comes without rich
+
+# isort: split
 import asyncio
+import gc
 from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from mirror_contract import RunRequest, RunState
 from mirror_contract.text import printable
 from mirror_syncer.config.settings import Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
-from mirror_syncer.logs import configure_logging
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 EXIT_CODES = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
@@ -20,8 +25,10 @@ EXIT_CODES = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
 _PIPE_COLUMNS = 20_000  # more than the longest line
 
 
-def open_console() -> Console:
+def open_console() -> "Console":
     """Return a console for standard output; in a pipe, lines are long enough for each cell."""
+    from rich.console import Console  # noqa: PLC0415 - most commands print lines only
+
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
@@ -32,7 +39,7 @@ def start_settings() -> Settings:
         settings = read_settings()
     except ConfigurationError as error:
         fail(error)
-    configure_logging(level=settings.log_level, form=settings.log_format)
+    mirror_syncer.logs.configure_logging(level=settings.log_level, form=settings.log_format)
     return settings
 
 
@@ -48,6 +55,9 @@ def parse_request(values: dict[str, object]) -> RunRequest:
 
 def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine; print a MirrorError as one line, without a traceback, and exit."""
+    # What was imported stays for as long as the command runs, so the collector need not look at it.
+    gc.freeze()
+    gc.enable()
     try:
         return asyncio.run(work)
     except MirrorError as error:

@@ -11,12 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from rich.console import Console
-from rich.text import Text
 
 from mirror_contract import Run, RunRequest, Trigger
-from mirror_contract.terminal import failure_line, run_progress
-from mirror_contract.text import printable
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidRequestError, MirrorError, VolumeInUseError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
@@ -24,8 +20,11 @@ from mirror_syncer.service.assembly import open_mirror
 
 log = structlog.get_logger()
 
-_POLL_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 _LOG_INTERVAL_SECONDS = 10.0
+
+Look = Callable[[float], Awaitable[Run]]
+"""Returns the run's current state after so many seconds, or as soon as the run has ended."""
 
 
 async def run_or_delegate(settings: Settings, request: RunRequest) -> Run:
@@ -47,7 +46,12 @@ async def run_or_delegate(settings: Settings, request: RunRequest) -> Run:
             if service is None:
                 raise held from None
             run = await service.request_run(request)
-            return await _follow(run, lambda: service.get_run(run.id))
+
+            async def look(seconds: float) -> Run:
+                await asyncio.sleep(seconds)
+                return await service.get_run(run.id)
+
+            return await _follow(run, look)
 
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
@@ -65,53 +69,42 @@ async def _run_here(settings: Settings, request: RunRequest) -> Run:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, mirror.engine.stop)
         engine = asyncio.create_task(mirror.run())
+        end = asyncio.create_task(mirror.runs.ended(document.id))
 
-        async def poll() -> Run:
-            if engine.done():
+        async def look(seconds: float) -> Run:
+            await asyncio.wait([engine, end], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if engine.done() and not end.done():
                 await engine
                 raise MirrorError("interrupted; run the same command again to resume")
             return document
 
         try:
-            return await _follow(document, poll, logged=True)
+            return await _follow(document, look, logged=True)
         finally:
+            end.cancel()
             mirror.engine.stop()
             await asyncio.wait([engine])
 
 
-async def _follow(run: Run, poll: Callable[[], Awaitable[Run]], *, logged: bool = False) -> Run:
+async def _follow(run: Run, look: Look, *, logged: bool = False) -> Run:
     """Show the progress of a run until it ends."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        run = await _log_progress(run, poll, logged=logged)
-    else:
-        with run_progress(console) as show:
-            while not run.state.ended:
-                await asyncio.sleep(_POLL_SECONDS)
-                show(run := await poll())
-    _summarize(run, console=console)
+    if sys.stderr.isatty():
+        from mirror_syncer.commands.progress_bar import show_progress  # noqa: PLC0415 - rich takes 0.05 s to import
+
+        return await show_progress(run, lambda: look(_LOOK_SECONDS))
+    run = await _log_progress(run, look, logged=logged)
+    sys.stdout.write(f"{run.model_dump_json()}\n")  # the whole run, for programs
     return run
 
 
-async def _log_progress(run: Run, poll: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
+async def _log_progress(run: Run, look: Look, *, logged: bool) -> Run:
     logged_at = time.monotonic()
     while not run.state.ended:
-        await asyncio.sleep(_POLL_SECONDS)
-        run = await poll()
+        run = await look(_LOOK_SECONDS)
         if not logged and time.monotonic() - logged_at >= _LOG_INTERVAL_SECONDS:
             logged_at = time.monotonic()
             log.info("progress", run=run.id, done=run.counts.projects_done, of=run.counts.projects_planned)
     if not logged:
         for failure in run.failures:
-            log.warning("failed", run=run.id, **failure.model_dump(exclude_none=True))
+            log.warning("failed", run=run.id, **failure.facts())
     return run
-
-
-def _summarize(run: Run, *, console: Console) -> None:
-    if not console.is_terminal:
-        sys.stdout.write(f"{run.model_dump_json()}\n")  # the whole run, for programs
-    else:
-        for failure in run.failures:
-            console.print(Text(failure_line(failure), style="red"))
-        colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
-        console.print(Text(run.state, style=colour), Text(printable(run.message or "")))

@@ -69,6 +69,10 @@ class InstallableFiles:
         """Look many files up at once."""
         await self.source.prefetch(files)
 
+    def is_unconfirmed(self, name: NormalizedName) -> bool:
+        """Return whether the page that ``page`` returned may never have been upstream's, but only the mirror's."""
+        return self.source.is_unconfirmed(name)
+
     def is_known(self, file: File) -> bool:
         """Return whether what a file requires was found by ``prefetch``."""
         return self.source.is_known(file)

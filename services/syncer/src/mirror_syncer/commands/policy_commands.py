@@ -1,34 +1,24 @@
 """The commands about ``mirror.toml``: what it would do, whether it is valid, and what is imported into it."""
 
-import asyncio
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.table import Table
 
 from mirror_contract import RunKind, RunState
 from mirror_contract.text import printable
-from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.console import (
-    EXIT_CODES,
-    fail,
-    open_console,
-    parse_request,
-    run_to_completion,
-    show_error,
-    start_settings,
-)
 from mirror_syncer.commands.import_choices import CheckAgainst, FileFormat, ImportAs
-from mirror_syncer.config import Policy, PolicySource
-from mirror_syncer.config.settings import Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
-from mirror_syncer.runs.sync.plan import everything_amounts
-from mirror_syncer.service.assembly import open_catalog
+
+if TYPE_CHECKING:
+    from mirror_syncer.catalog import Catalog
+    from mirror_syncer.config import Policy
+    from mirror_syncer.config.mirror_toml.source import PolicySource
+    from mirror_syncer.config.settings import Settings
 
 Projects = Annotated[list[str] | None, typer.Argument(help="Only these projects; default: every selected project.")]
 
@@ -42,6 +32,16 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a sync would do, why, and how much it would download. Name projects to list their files."""
+    from mirror_syncer.commands.console import (
+        EXIT_CODES,
+        fail,
+        open_console,
+        parse_request,
+        run_to_completion,
+        start_settings,
+    )
+    from mirror_syncer.service.assembly import open_catalog
+
     settings = start_settings()
     request = parse_request({"kind": RunKind.SYNC, "projects": projects or None})
     try:
@@ -99,6 +99,7 @@ def check(
     Exit codes: 0 valid, or installs on each machine; 1 does not install on some; 2 a file is wrong; 3 upstream failed.
     """
     from mirror_syncer.commands.checking import check_file
+    from mirror_syncer.commands.console import fail, start_settings
 
     settings = start_settings()
     if requirements is not None:
@@ -125,6 +126,7 @@ def import_config(
     Exit codes: 0 each option has a twin, 1 some have none, 2 the file cannot be read.
     """
     from mirror_syncer.commands.bandersnatch_conf import convert, read_configuration
+    from mirror_syncer.commands.console import fail
     from mirror_syncer.commands.whole_file import save_file
 
     try:
@@ -162,7 +164,9 @@ def import_file(
 
     Exit codes: 0 all was taken, 1 some was left out, 2 nothing was written, since a file cannot be used.
     """
+    from mirror_syncer.commands.console import fail
     from mirror_syncer.commands.importing import ImportOptions, import_into
+    from mirror_syncer.config.settings import read_settings
 
     options = ImportOptions(form, as_, name, force=force, saves=not (dry_run or to_stdout))
     try:
@@ -178,11 +182,15 @@ def import_file(
 
 
 def _check_requirements(
-    settings: Settings, file: Path | None, requirements: Path, against: CheckAgainst, *, as_json: bool
+    settings: "Settings", file: Path | None, requirements: Path, against: CheckAgainst, *, as_json: bool
 ) -> NoReturn:
+    import asyncio
+
     from mirror_syncer.commands.checking import read_candidate
+    from mirror_syncer.commands.console import fail, open_console, show_error
     from mirror_syncer.commands.importing.required_file import read_required
     from mirror_syncer.commands.requirements_check import check_requirements
+    from mirror_syncer.service.assembly import open_catalog
 
     try:
         if str(file) == str(requirements) == "-":
@@ -209,8 +217,13 @@ def _check_requirements(
     raise typer.Exit(0 if result.installs_everywhere else 1)
 
 
-def _show_amounts(catalog: Catalog, policy: Policy, *, warnings: Sequence[str], as_json: bool) -> None:
+def _show_amounts(catalog: "Catalog", policy: "Policy", *, warnings: Sequence[str], as_json: bool) -> None:
     """Show how many projects a sync of the whole index would change, and name those that would leave."""
+    from rich.table import Table
+
+    from mirror_syncer.commands.console import open_console
+    from mirror_syncer.runs.sync.plan import everything_amounts
+
     amounts = everything_amounts(catalog, policy, now=int(time.time()))
     catalog.close()
     if as_json:
@@ -230,13 +243,15 @@ def _show_amounts(catalog: Catalog, policy: Policy, *, warnings: Sequence[str], 
             console.print(f"\n{amount.action} ({amount.reason}): {names}", markup=False, highlight=False)
 
 
-def _policy(settings: Settings) -> PolicySource:
+def _policy(settings: "Settings") -> "PolicySource":
     """
     Return the policy in the file.
 
     Raises:
         PolicyError: the file cannot be used; unlike the service, a command does not use the last good policy.
     """
+    from mirror_syncer.config.mirror_toml.source import PolicySource
+
     source = PolicySource(settings.policy, state=settings.state, keeps=False)
     if source.error is not None:
         raise source.error

@@ -5,12 +5,12 @@ Read ``policy`` first: what it says. ``mirror_toml`` reads it and keeps it in fo
 as its inputs. ``judgement`` says by it what happens to each file of a project, with ``machines`` for what can install
 a file. ``settings`` parses the environment, with ``crontab`` for schedules, ``listen`` for the private API's address
 and ``environment`` for misspelt and foreign variables. ``toml`` reads TOML with the line of each mistake.
+
+The names here are those that a worker process needs; ``mirror_toml`` and ``settings`` need pydantic, which takes 11 MB.
 """
 
 from mirror_syncer.config.judgement.contradictions import settle_contradictions
 from mirror_syncer.config.judgement.judgement import Condition, decide, decide_removal
-from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file, read_policy
-from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.policy.age import Age, Exemption, format_duration, format_moment
 from mirror_syncer.config.policy.block import Block, blocked_hashes
 from mirror_syncer.config.policy.fingerprints import Fingerprints
@@ -25,8 +25,6 @@ __all__ = [
     "Exemption",
     "Fingerprints",
     "Policy",
-    "PolicyError",
-    "PolicySource",
     "ProjectPolicy",
     "Removal",
     "Rules",
@@ -35,16 +33,12 @@ __all__ = [
     "Serve",
     "VersionRule",
     "blocked_hashes",
-    "choose_file",
     "decide",
     "decide_removal",
     "fingerprint",
     "format_duration",
     "format_moment",
     "is_this_format",
-    "judge_policy",
-    "read_file",
-    "read_policy",
     "settle_contradictions",
     "stable_text",
 ]

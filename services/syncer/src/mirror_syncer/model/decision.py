@@ -1,8 +1,9 @@
 """What the mirror does with each file of a project, and why."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from mirror_contract import Choice
 from mirror_syncer.model.names import Filename
@@ -37,8 +38,7 @@ class FileDecision(NamedTuple):
         return None if self.file is None else self.file.size
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """
     What the mirror does with a project's files.
 
@@ -50,7 +50,7 @@ class Decision:
     keep: tuple[File, ...] = ()
     """Files that upstream names and the policy wants, in the page's order."""
     kept_because: str = ""
-    reasons: Mapping[Filename, str] = field(default_factory=dict)
+    reasons: Mapping[Filename, str] = msgspec.field(default_factory=dict)
     """Why single files are kept, if it is for another reason."""
     missing: tuple[File, ...] = ()
     """Of these, the ones that are not published with this content, or are damaged: they are downloaded."""

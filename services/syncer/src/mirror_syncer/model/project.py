@@ -1,6 +1,7 @@
 """The catalog's rows as values, which worker processes use without a database."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -141,3 +142,13 @@ class CatalogUpdate:
     """No file may be served: retired files within their grace period are removed, too."""
     gone: bool = False
     """Upstream answered that it has no such project, but its page is still published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of a project's interrupted publication: its row, files to retire, and files published again."""
+
+    name: NormalizedName
+    row: ProjectRow | None
+    retirements: Sequence[Retirement]
+    returned: Sequence[PackagePath]

@@ -6,7 +6,10 @@ import zipfile
 import zlib
 from typing import BinaryIO
 
+from mirror_syncer.model.zip_directory import read_plain_member
+
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_METADATA_BYTES = re.compile(_METADATA.pattern.encode())
 _MAX_DIRECTORY_BYTES = 8 * 2**20  # of a ZIP archive; the largest wheel on PyPI has 100,000 entries of 80 bytes
 MAX_END_BYTES = 20 + 22 + 65_535
 """The end of a ZIP archive that is searched for its end record: ZIP64's locator, the record, the longest comment."""
@@ -30,6 +33,11 @@ def read_metadata(wheel: BinaryIO, *, max_bytes: int = MAX_METADATA_BYTES) -> by
         max_bytes: a longer METADATA is not read.
     """
     return read_member(wheel, _METADATA, max_bytes=max_bytes)
+
+
+def read_plain_metadata(wheel: bytes, *, max_bytes: int) -> bytes | None:
+    """Return the METADATA of a wheel in memory; None if only ``read_metadata`` can tell."""
+    return read_plain_member(wheel, _METADATA_BYTES, max_bytes=max_bytes)
 
 
 def locate_metadata(wheel: BinaryIO) -> range | None:

@@ -107,6 +107,9 @@ class CommitGroup:
             group += await self._queue.get()
             closes = time.monotonic() + _MAX_COLLECT_SECONDS
         while len(group) < _MAX_PUBLICATIONS:
+            if not self._queue.empty():
+                group += self._queue.get_nowait()  # what came during the last sync, without a timer for each
+                continue
             try:
                 patience = min(_IDLE_SECONDS, closes - time.monotonic())
                 group += await asyncio.wait_for(self._queue.get(), max(0.0, patience))

@@ -5,17 +5,21 @@ After a crash it examines only the pending rows of interrupted publications. A l
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from typing import NamedTuple
 
 import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog.batches import batched
 from mirror_syncer.config import Removal
 from mirror_syncer.errors import PathError, VolumeFullError
+from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import ProjectStatus, PublishedPage
-from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Retirement
+from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Recovered, Retirement
 from mirror_syncer.publish import find_published
 from mirror_syncer.volume import Volume
 
@@ -32,15 +36,15 @@ def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
         VolumeError: the disk failed.
     """
     intents = catalog.files.pending()
-    names = dict.fromkeys(intent.project for intent in intents)
     _make_durable(intents, volume)
-    for name in names:
-        try:
-            _recover_project(name, catalog=catalog, volume=volume, removal=removal)
-        except PathError as error:  # it stays pending; the next start tries again
-            log.warning("recovery of a project failed; the next start retries it", project=name, why=str(error))
+    projects = {name: list(some) for name, some in groupby(intents, key=lambda intent: intent.project)}
+    for names in batched(projects):
+        # Their rows in one transaction: one for each project took longer than all the rest.
+        catalog.recover_all(
+            list(_recovered({name: projects[name] for name in names}, catalog=catalog, volume=volume, removal=removal))
+        )
     volume.clean_staging()
-    return len(names)
+    return len(projects)
 
 
 def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, removal: Removal) -> None:
@@ -56,8 +60,10 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
         PathError: the project's page cannot be read, or its temporaries cannot be removed.
         VolumeError: the disk failed.
     """
-    _make_durable(catalog.files.pending(name), volume)
-    _recover_project(name, catalog=catalog, volume=volume, removal=removal)
+    intents = catalog.files.pending(name)
+    _make_durable(intents, volume)
+    recorded = _recorded({name: intents}, catalog)
+    catalog.recover_all([_examine(name, intents, recorded, volume=volume, removal=removal)])
 
 
 def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
@@ -75,22 +81,51 @@ def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
     volume.durability.sync()
 
 
-def _recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, removal: Removal) -> None:
-    intents = catalog.files.pending(name)
+class _Recorded(NamedTuple):
+    """What the catalog knows of interrupted projects."""
+
+    digests: dict[str, Sha256]
+    """Of files that are retired or were removed, by place."""
+    overdue: set[PackagePath]
+    rows: dict[NormalizedName, ProjectRow]
+
+
+def _recorded(projects: Mapping[NormalizedName, Sequence[Pending]], catalog: Catalog) -> _Recorded:
+    places = [intent.place for intents in projects.values() for intent in intents if not intent.is_page]
+    rows = {name: row for name in projects if (row := catalog.projects.get(name)) is not None}
+    return _Recorded(
+        catalog.files.recorded_digests(places), catalog.files.overdue(projects, now=int(time.time())), rows
+    )
+
+
+def _recovered(
+    projects: Mapping[NormalizedName, Sequence[Pending]], *, catalog: Catalog, volume: Volume, removal: Removal
+) -> Iterator[Recovered]:
+    """Yield what is found of each project; one that cannot be read stays pending."""
+    recorded = _recorded(projects, catalog)
+    for name, intents in projects.items():
+        try:
+            yield _examine(name, intents, recorded, volume=volume, removal=removal)
+        except PathError as error:
+            log.warning("recovery of a project failed; the next start retries it", project=name, why=str(error))
+
+
+def _examine(
+    name: NormalizedName, intents: Sequence[Pending], recorded: _Recorded, *, volume: Volume, removal: Removal
+) -> Recovered:
+    """Clean up after a project's interrupted publication, and return what became of its files; see above."""
     files = [intent for intent in intents if not intent.is_page]
     volume.clean_up(name, [(intent.place, intent.sha256) for intent in files])
     published = find_published(volume, name)
     named = frozenset(published.places.values()) if published else frozenset()
-    held = catalog.files.recorded_digests([intent.place for intent in files])
     now = int(time.time())
     later = now + max(int(removal.grace.total_seconds()), _MIN_LEFTOVER_SECONDS)
-    overdue = {retirement.place for retirement in catalog.files.due(name, now=now)}
     leaving, returned = [], []
     for intent in files:
         if intent.place in named:
             returned.append(intent.place)  # an earlier crash may have scheduled its removal
             continue
-        due = now if intent.withdraw or intent.place in overdue else later
+        due = now if intent.withdraw or intent.place in recorded.overdue else later
         try:
             if (size := volume.size(intent.place)) is None:
                 volume.remove(intent.place)  # metadata is written before its file
@@ -106,7 +141,7 @@ def _recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, 
             size, ours = 0, True
         # Other content at the place is not from this publication, since a file is renamed there only when complete. A
         # file that was removed before and reappeared is removed again.
-        if ours and held.get(intent.place, intent.sha256) == intent.sha256:
+        if ours and recorded.digests.get(intent.place, intent.sha256) == intent.sha256:
             leaving.append(
                 Retirement(
                     name,
@@ -118,18 +153,17 @@ def _recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, 
                     size=size,
                 )
             )
-    row = _rebuild_row(name, published, catalog=catalog) if len(files) < len(intents) else None
-    catalog.recover(name, row, retirements=leaving, returned=returned)
+    row = _rebuild_row(name, published, recorded.rows.get(name)) if len(files) < len(intents) else None
+    return Recovered(name, row, leaving, returned)
 
 
-def _rebuild_row(name: NormalizedName, published: PublishedPage | None, *, catalog: Catalog) -> ProjectRow | None:
+def _rebuild_row(name: NormalizedName, published: PublishedPage | None, row: ProjectRow | None) -> ProjectRow | None:
     """
     Return a project's row that is correct whether or not its interrupted page became visible.
 
     It has no validators, because a 304 would confirm the state before the interruption. A first page that became
     visible counts as published, so that it can be withdrawn.
     """
-    row = catalog.projects.get(name)
     if published is not None:
         row = update_from_page(row or ProjectRow(name), published)
     return None if row is None else replace(row, validators=NO_VALIDATORS, page_sha256=None)

@@ -113,6 +113,11 @@ class Runs:
         """Return a run that has not ended, or None."""
         return self.background.get(identifier) or self._active.get(identifier)
 
+    async def ended(self, identifier: str) -> None:
+        """Wait until a run has ended."""
+        if active := self.active(identifier):
+            await active.ended.wait()
+
     def get(self, identifier: str) -> Run | None:
         """Return a run in its current state, or None."""
         if active := self._active.get(identifier):

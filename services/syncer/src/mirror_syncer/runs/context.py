@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.publish.commit_group import CommitGroup

@@ -48,7 +48,7 @@ class FailureLog:
         found.count += 1
         if not self._fold or found.count <= _NAMED_PER_CAUSE:
             found.logged = found.count
-            log.warning("failed", **failure.model_dump(exclude_none=True))
+            log.warning("failed", **failure.facts())
 
     def summarize_periodically(self) -> None:
         """Log a summary if the last one is five minutes old."""

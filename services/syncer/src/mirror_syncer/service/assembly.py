@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from mirror_contract import DependencySummary, SelectionCause, UnmetReason, UnmetRequirement
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import Policy, PolicySource
+from mirror_syncer.config import Policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, Unmet
 
 UNMET_PLACE = re.compile(r"([01])/([a-z0-9](?:-?[a-z0-9])*)/(\d{1,9})", re.ASCII)

@@ -8,8 +8,9 @@ from urllib.parse import unquote
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
-from mirror_syncer.config.advisories import Advisories, Advisory, AdvisorySource
+from mirror_syncer.config.advisories import Advisories, Advisory
 from mirror_syncer.config.advisories.affected import MAX_VERSION_LENGTH, parse_version
+from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.advisories.record import ECOSYSTEM, RecordError, parse_record
 from mirror_syncer.errors import InvalidRequestError
 from mirror_syncer.upstream.text import clean_line

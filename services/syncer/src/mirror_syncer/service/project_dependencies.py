@@ -40,9 +40,7 @@ class _Found:
 def read_release_lines(catalog: Catalog, name: NormalizedName, files: Iterable[File]) -> ReleaseLines:
     """Return what the newest releases of a project require, by its published files; blocks for the catalog."""
     versions = {
-        release.version: [file for file, _ in release.candidates]
-        for release in read_releases(name, files)
-        if release.version is not None
+        version: release.files for version, release in read_releases(name, files).items() if version is not None
     }
     newest = sorted(versions, reverse=True)[:_MAX_READ_RELEASES]
     keys = {

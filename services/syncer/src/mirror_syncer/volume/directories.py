@@ -12,14 +12,16 @@ from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.volume.disk import explain_disk_errors
+from mirror_syncer.volume.disk import exists, explain_disk_errors
 from mirror_syncer.volume.durability import Durability
 
 
-def remove_symlink(directory: Path) -> bool:
+def remove_symlink(directory: str) -> bool:
     """Remove a symlink in a directory's place, but not its target; return whether a real directory is there."""
+    if not exists(directory):  # usual, and two calls that raise and catch would take four times as long
+        return False
     if os.path.islink(directory):  # noqa: PTH114 - does not raise if the name is too long
-        directory.unlink()
+        os.unlink(directory)  # noqa: PTH108 - text: most calls find nothing
     return os.path.isdir(directory)  # noqa: PTH112 - as above
 
 
@@ -28,7 +30,7 @@ def make_directories(root: Path, place: PackagePath, *, durability: Durability) 
     directory = root
     for part in place.split("/")[:-1]:
         directory /= part
-        if not remove_symlink(directory):
+        if not remove_symlink(str(directory)):
             directory.mkdir(exist_ok=True)
             durability.directory_changed(directory.parent)
 

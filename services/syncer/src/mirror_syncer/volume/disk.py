@@ -52,17 +52,31 @@ class explain_disk_errors(ContextDecorator):  # noqa: N801 - used like contextli
         """Raise the translation of an OS error; let other errors pass."""
         if not isinstance(error, OSError) or isinstance(error, MirrorError):
             return
-        message = _explain(error, self._path or error.filename or "the volume", self._cannot_be)
-        if error.errno in _FULL:
-            raise VolumeFullError(message) from error
-        if self._affects_all or error.errno == errno.EROFS:
-            raise VolumeError(message) from error
-        raise PathError(message) from error
+        path = self._path or error.filename or "the volume"
+        raise explained(error, path, cannot_be=self._cannot_be, affects_all=self._affects_all) from error
+
+
+def explained(
+    error: OSError, path: object, *, cannot_be: Literal["read", "written"] = "written", affects_all: bool = False
+) -> VolumeError | PathError:
+    """Return the translation of an OS error; see ``explain_disk_errors``, which takes 1 µs more when all is well."""
+    message = _explain(error, path, cannot_be)
+    if error.errno in _FULL:
+        return VolumeFullError(message)
+    if affects_all or error.errno == errno.EROFS:
+        return VolumeError(message)
+    return PathError(message)
 
 
 def is_absent(error: OSError) -> bool:
     """Return whether an error means that a path does not exist."""
     return error.errno in _ABSENT
+
+
+def exists(path: str) -> bool:
+    """Return whether there is anything at a path, a symlink included; an unreadable directory counts as empty."""
+    # ``os.path.lexists`` catches an exception for each path that is absent, and most are: 4 µs instead of 2.
+    return os.access(path, os.F_OK, follow_symlinks=False)
 
 
 def unlink(path: Path | str) -> None:
@@ -76,9 +90,9 @@ def unlink(path: Path | str) -> None:
 
 def write_whole(descriptor: int, body: bytes | bytearray) -> None:
     """Write a whole body; a single ``write`` may be short on a disk that fills up."""
-    view = memoryview(body)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    written = os.write(descriptor, body)
+    while written < len(body):
+        written += os.write(descriptor, memoryview(body)[written:])
 
 
 def _explain(error: OSError, path: object, cannot_be: str) -> str:

@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import ByteSize
-
+from mirror_contract.text import format_bytes
 from mirror_syncer.errors import VolumeFullError
 from mirror_syncer.volume.disk import MAKE_ROOM, explain_disk_errors
 
@@ -37,9 +36,9 @@ class FreeSpace:
         found = self._statvfs()
         free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         if free - wanted < size * self._reserve:
-            needed = f", {_human_size(wanted)} needed" if wanted else ""
+            needed = f", {format_bytes(wanted)} needed" if wanted else ""
             raise VolumeFullError(
-                f"{self._root}: {_human_size(free)} of {_human_size(size)} free{needed}, "
+                f"{self._root}: {format_bytes(free)} of {format_bytes(size)} free{needed}, "
                 f"{self._reserve * 100:g}% must stay free (MIRROR_DISK_RESERVE): {MAKE_ROOM}"
             )
         if found.f_files and found.f_favail < _MIN_FREE_INODES:
@@ -61,7 +60,3 @@ class FreeSpace:
     def _statvfs(self) -> os.statvfs_result:
         with explain_disk_errors(self._root, affects_all=True):
             return os.statvfs(self._root)
-
-
-def _human_size(count: int) -> str:
-    return ByteSize(count).human_readable(decimal=True, separator=" ")

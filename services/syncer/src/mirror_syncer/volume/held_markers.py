@@ -33,7 +33,7 @@ from pathlib import Path
 
 from mirror_syncer.model.names import Filename, PackagePath, full_path, short_path
 from mirror_syncer.volume.directories import has_symlinked_parent, make_directories
-from mirror_syncer.volume.disk import is_absent, unlink
+from mirror_syncer.volume.disk import exists, is_absent, unlink
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.hashing import address_of
 from mirror_syncer.volume.incoming import store
@@ -75,7 +75,7 @@ def is_held(web: str, place: PackagePath, *, address: str | None) -> bool:
     places = [place]
     if address is not None and place == short_path(address, filename := _filename(place)):
         places.append(full_path(address, filename))
-    return any(os.path.lexists(f"{web}/{_marker(one)}") for one in places)
+    return any(exists(f"{web}/{_marker(one)}") for one in places)
 
 
 def release(web: Path, place: PackagePath, *, address: str | None, durability: Durability) -> None:
@@ -188,4 +188,4 @@ def _marker(place: PackagePath) -> PackagePath:
 
 
 def _is_file_at(path: Path) -> bool:
-    return os.path.lexists(path) or os.path.lexists(f"{path}.metadata")
+    return exists(str(path)) or exists(f"{path}.metadata")

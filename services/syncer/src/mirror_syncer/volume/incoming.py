@@ -8,12 +8,14 @@ from pathlib import Path
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, new_hasher
 from mirror_syncer.model.names import MAX_FILE_BYTES, Sha256
-from mirror_syncer.volume.disk import explain_disk_errors, unlink, write_whole
+from mirror_syncer.volume.disk import explain_disk_errors, explained, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES, FreeSpace
 
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK_BYTES = 2**20
+# The leftover of a crash under the name of a temporary is overwritten.
+_WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Incoming:
@@ -123,7 +125,7 @@ class Incoming:
             self.restart()
             raise _wrong_digest_error(self._wanted, found)
 
-    def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
+    def publish_file(self, target: str, *, mtime: float | None) -> None:
         """
         Rename it to its place, replacing any file there.
 
@@ -137,7 +139,7 @@ class Incoming:
             self._durability.file_written(self._file.fileno())
             self._file.close()
             os.rename(self.temporary, target)  # noqa: PTH104 - text, see Tree
-        self._durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
+        self._durability.path_changed(target)
 
     def abandon(self) -> None:
         """End the download; keep the temporary only if it can be resumed."""
@@ -243,7 +245,7 @@ class BufferedIncoming:
             self.restart()
             raise _wrong_digest_error(self._wanted, found)
 
-    def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
+    def publish_file(self, target: str, *, mtime: float | None) -> None:
         """Write it and rename it to its place, as in ``Incoming.publish_file``."""
         self._room.reserve(len(self._body))
         store(self._body, temporary=self.temporary, target=target, durability=self._durability, mtime=mtime)
@@ -257,13 +259,11 @@ AnyIncoming = Incoming | BufferedIncoming
 
 
 def store(
-    body: bytes | bytearray, *, temporary: str, target: Path | str, durability: Durability, mtime: float | None = None
+    body: bytes | bytearray, *, temporary: str, target: str, durability: Durability, mtime: float | None = None
 ) -> None:
     """Write a small file and rename it to its place, replacing any file there."""
-    with explain_disk_errors(target):
-        # The leftover of a crash under this name is overwritten.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(temporary, flags, _MODE)
+    try:
+        file = os.open(temporary, _WRITING, _MODE)
         try:
             write_whole(file, body)
             os.fchmod(file, _MODE)  # regardless of the umask, and of a leftover's mode
@@ -277,7 +277,9 @@ def store(
             raise
         finally:
             os.close(file)
-    durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
+    except OSError as error:
+        raise explained(error, target) from error
+    durability.path_changed(target)
 
 
 def _too_large_error(max_bytes: int) -> FileRejectedError:

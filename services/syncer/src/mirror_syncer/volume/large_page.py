@@ -73,7 +73,7 @@ class StreamedPages:
         self._directory = directory
         self._durability = durability
         with explain_disk_errors(directory):
-            self._times = mtimes(directory)
+            self._times = mtimes(str(directory))
         self.html = self._form("index.html")
         self.json = self._form("index.v1_json")
 
@@ -85,7 +85,7 @@ class StreamedPages:
             digest, twin = form.finish(mtime=self._times[name])
             digests.append(digest)
             names += [f"{name}.gz", name] if twin else [name]
-        staged = StagedPages(self._directory, names=names)
+        staged = StagedPages(str(self._directory), names=names)
         return staged, digest_of(digests)
 
     def discard(self) -> None:
@@ -93,10 +93,11 @@ class StreamedPages:
         for form in (self.html, self.json):
             form.close()
         with explain_disk_errors(self._directory):
-            discard_temporaries(self._directory)
+            discard_temporaries(str(self._directory))
 
     def _form(self, name: str) -> StreamedForm:
-        paths = (temporary(self._directory, name), temporary(self._directory, f"{name}.gz"))
+        directory = str(self._directory)
+        paths = (Path(temporary(directory, name)), Path(temporary(directory, f"{name}.gz")))
         return StreamedForm(*paths, durability=self._durability)
 
 

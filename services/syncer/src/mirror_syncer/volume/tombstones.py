@@ -11,13 +11,14 @@ from pathlib import Path
 
 from mirror_syncer.model.names import Filename, PackagePath, content_digest, short_path
 from mirror_syncer.volume.directories import make_directories
+from mirror_syncer.volume.disk import exists
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.hashing import address_of
 
 
 def has_tombstone(web: str, place: PackagePath) -> bool:
     """Return whether a file was removed from this full path; the tombstone stays even after it returns."""
-    return os.path.lexists(_tombstone(web, place))
+    return exists(_tombstone(web, place))
 
 
 def leave_tombstone(web: Path, place: PackagePath, *, durability: Durability) -> None:
@@ -41,7 +42,7 @@ def _tombstone(web: str, place: PackagePath) -> str:
 
 
 def _exists_at(path: Path) -> bool:
-    return os.path.lexists(path) or os.path.lexists(f"{path}.metadata")
+    return exists(str(path)) or exists(f"{path}.metadata")
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.model.digests import NO_DIGEST, OtherDigest
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import has_symlinked_parent, make_directories, remove_symlink
-from mirror_syncer.volume.disk import explain_disk_errors, is_absent, unlink
+from mirror_syncer.volume.disk import exists, explain_disk_errors, is_absent, unlink
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.free_space import FreeSpace
 from mirror_syncer.volume.held_markers import hold, is_held, release
@@ -160,7 +160,7 @@ class Tree(View):
     def restore(self, place: PackagePath) -> None:
         """Move a withdrawn file back if it exists and its place is free."""
         aside, target = f"{self._withdrawn_text}/{place}", f"{self._web_text}/{place}"
-        if file_size(aside) is not None and not os.path.lexists(target):
+        if exists(aside) and file_size(aside) is not None and not exists(target):
             with explain_disk_errors():
                 self._move(self._withdrawn, self.web, place)
 
@@ -214,7 +214,7 @@ class Tree(View):
 
     def stage(self, name: NormalizedName, pages: PageSet) -> StagedPages | None:
         """Write a page beside the old one; return None if it is already published byte for byte."""
-        directory, files = self.page_directory(name), pages.files()
+        directory, files = f"{self._web_text}/simple/{name}", pages.files()
         with explain_disk_errors(directory, cannot_be="read"):
             first = not remove_symlink(directory)
             if not first and is_page_published(directory, files):
@@ -225,7 +225,7 @@ class Tree(View):
     def remove_page(self, name: NormalizedName) -> None:
         """Remove a project's page and legacy document, but no subdirectories (other pages under ``hash-index``)."""
         directory = self.page_directory(name)
-        if remove_symlink(directory):
+        if remove_symlink(str(directory)):
             for path in directory.iterdir():
                 if path.is_symlink() or not path.is_dir():
                     unlink(path)
@@ -233,16 +233,21 @@ class Tree(View):
             with suppress(OSError):  # not empty, see above
                 directory.rmdir()
             self.durability.directory_changed(directory.parent)
-        if remove_symlink(legacy := self.legacy_directory(name)):
+        legacy = self.legacy_directory(name)
+        if remove_symlink(str(legacy)):
             remove_document(legacy, durability=self.durability)
 
     # The legacy JSON API
 
     def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
         """Write a legacy document beside the old one, or plan its removal; return None if nothing changes."""
-        directory = self.legacy_directory(name)
-        with explain_disk_errors(directory, cannot_be="read"):
-            if (not remove_symlink(directory) and body is None) or is_published(directory, body):
+        path = f"{self._web_text}/pypi/{name}"
+        with explain_disk_errors(path, cannot_be="read"):
+            is_there = remove_symlink(path)
+            if not is_there and body is None:
+                return None
+            directory = self.legacy_directory(name)
+            if is_published(directory, body):
                 return None
         return stage_document(directory, body=body, durability=self.durability)
 
@@ -282,8 +287,8 @@ class Tree(View):
         """Remove the temporaries of an interrupted publication."""
         page, legacy = self.page_directory(name), self.legacy_directory(name)
         for directory in (page, legacy):
-            remove_symlink(directory)
-        discard_temporaries(page)
+            remove_symlink(str(directory))
+        discard_temporaries(str(page))
         discard_temporary(legacy)
         for place, sha256 in places:
             metadata = PackagePath(f"{place}.metadata")

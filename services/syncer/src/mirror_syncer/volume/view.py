@@ -4,10 +4,10 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
-from mirror_contract import Disk
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
@@ -15,6 +15,9 @@ from mirror_syncer.volume.disk import explain_disk_errors, is_absent
 from mirror_syncer.volume.hashing import file_digest, file_other_digest, gzip_content_digest, hash_in_pieces, read_file
 from mirror_syncer.volume.held_markers import held_at_short_paths, held_text
 from mirror_syncer.volume.pages import NAMES, pages_digest
+
+if TYPE_CHECKING:
+    from mirror_contract import Disk
 
 
 class View:
@@ -41,8 +44,10 @@ class View:
         return os.path.lexists(self.base / ".mirror-id")  # never raises, even without the disk
 
     @explain_disk_errors(affects_all=True)
-    def disk(self) -> Disk:
+    def disk(self) -> "Disk":
         """Return the size of the file system and the space that the syncer may use."""
+        from mirror_contract import Disk  # noqa: PLC0415 - a worker process does without pydantic
+
         found = os.statvfs(self.root)
         return Disk(
             size_bytes=found.f_blocks * found.f_frsize,

@@ -196,7 +196,7 @@ class Volume(Tree):
         if body is None:
             path.unlink()
         else:
-            store(body, temporary=str(self._staging / _STAGED_BLOCKED), target=path, durability=self.durability)
+            store(body, temporary=str(self._staging / _STAGED_BLOCKED), target=str(path), durability=self.durability)
         self.durability.directory_changed(self.base)
         return True
 

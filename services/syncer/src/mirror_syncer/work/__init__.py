@@ -6,3 +6,5 @@ threads by ``inspector``, at the speed that ``rate_limit`` allows). ``pool`` sha
 starts one in a process of its own, which talks to its parent over ``wire`` and reaches the catalog through
 ``catalog_proxy``.
 """
+
+import mirror_syncer.logs  # noqa: F401 - before all others, so that structlog comes without rich

@@ -92,7 +92,7 @@ class Reporter:
         report.files_left_out += sum(failure.file is not None for failure in outcome.failures)
         if outcome.failures:
             # One line per project: an old tree may lack millions of files.
-            first = outcome.failures[0].model_dump(exclude_none=True)
+            first = outcome.failures[0].facts()
             log.warning("not adopted", **first, files=len(outcome.failures))
         totals = f"{report.files_adopted:,} files, {report.bytes_adopted / 1e9:,.1f} GB"
         self._progress.update(self._bar, advance=1, totals=totals)

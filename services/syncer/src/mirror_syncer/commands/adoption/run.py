@@ -18,7 +18,7 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.commands.adoption.project import ProjectAdoption
 from mirror_syncer.commands.adoption.report import Report, Reporter
 from mirror_syncer.commands.adoption.source import FORMS, OldTree
-from mirror_syncer.config import read_policy
+from mirror_syncer.config.mirror_toml.file import read_policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeInUseError
 from mirror_syncer.publish.commit_group import CommitGroup

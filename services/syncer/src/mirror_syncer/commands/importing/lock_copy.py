@@ -7,10 +7,9 @@ from mirror_contract.text import printable
 from mirror_syncer.commands.importing.input_file import InputFile, unusable
 from mirror_syncer.commands.importing.policy_file import READ_ONLY
 from mirror_syncer.commands.whole_file import save_file
-from mirror_syncer.config.locks import parse_lock_pattern
 from mirror_syncer.config.locks.collector import Reading
 from mirror_syncer.config.locks.formats import read_lock
-from mirror_syncer.config.locks.patterns import is_match
+from mirror_syncer.config.locks.patterns import is_match, parse_lock_pattern
 from mirror_syncer.config.locks.problem import LockError
 from mirror_syncer.errors import ConfigurationError
 

@@ -10,16 +10,13 @@ advisories, which ``store`` keeps.
 
 from mirror_syncer.config.advisories.advisories import NO_ADVISORIES, Advisories, BlockingRules
 from mirror_syncer.config.advisories.advisory import Advisory, Kind
-from mirror_syncer.config.advisories.feed import STALE_AFTER, AdvisorySource
 from mirror_syncer.config.advisories.location import Location
 from mirror_syncer.config.advisories.severity import Severity
 
 __all__ = [
     "NO_ADVISORIES",
-    "STALE_AFTER",
     "Advisories",
     "Advisory",
-    "AdvisorySource",
     "BlockingRules",
     "Kind",
     "Location",

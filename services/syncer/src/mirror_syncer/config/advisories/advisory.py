@@ -6,7 +6,7 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from mirror_syncer.config.advisories.affected import Interval, Intervals, parse_version, version_key
+from mirror_syncer.config.advisories.affected import Interval, Intervals, parse_version
 from mirror_syncer.config.advisories.severity import Severity
 from mirror_syncer.model.names import Sha256
 
@@ -59,9 +59,9 @@ class Advisory:
             version: None if the text is not a version; then only the list can contain it, by exactly this text.
             text: the version as the file's name spells it.
         """
-        if version_key(version, text) in self._listed:
-            return True
-        return version is not None and version in self._intervals
+        if version is None:
+            return text in self._listed_texts
+        return version in self._listed or version in self._intervals
 
     @cached_property
     def fixes(self) -> frozenset[Version]:
@@ -70,8 +70,12 @@ class Advisory:
         return frozenset(version for version, text in parsed if version is not None and not self.affects(version, text))
 
     @cached_property
-    def _listed(self) -> frozenset[str]:
-        return frozenset(version_key(parse_version(text), text) for text in self.versions.split("\n"))
+    def _listed(self) -> frozenset[Version]:
+        return frozenset(filter(None, map(parse_version, self.versions.split("\n"))))
+
+    @cached_property
+    def _listed_texts(self) -> frozenset[str]:
+        return frozenset(text for text in self.versions.split("\n") if parse_version(text) is None)
 
     @cached_property
     def _intervals(self) -> Intervals:

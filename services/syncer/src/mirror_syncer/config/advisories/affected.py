@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from packaging.utils import canonicalize_version
 from packaging.version import Version
 
 _FROM_THE_START = "0"
@@ -98,12 +97,6 @@ def _parse_version(text: str) -> Version | None:
         return Version(text)
     except ValueError:  # InvalidVersion, or a number of more digits than Python converts
         return None
-
-
-@lru_cache(4_096)  # a project may have hundreds of advisories that are asked about each of its releases
-def version_key(version: Version | None, text: str) -> str:
-    """Return a text that is the same for all spellings of a version; the text itself if it is not a version."""
-    return text if version is None else canonicalize_version(version)
 
 
 def read_range(events: Sequence[tuple[str, str]]) -> Range:

@@ -21,7 +21,6 @@ from mirror_syncer.upstream.text import clean_line
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-SUFFIXES = (".json", ".jsonl", ".zip", ".tar", ".tar.gz", ".tgz")
 _BLOCK_BYTES = 512  # of a tar
 _ZIP, _EMPTY_ZIP, _GZIP, _BOM = b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"\xef\xbb\xbf"
 _CHUNK_BYTES = 2**18

@@ -13,7 +13,7 @@ import structlog
 from mirror_syncer.config.advisories.advisories import NO_ADVISORIES, Advisories
 from mirror_syncer.config.advisories.bounds import Bounds
 from mirror_syncer.config.advisories.download import DownloadError, Validators, download
-from mirror_syncer.config.advisories.location import Location, Signature
+from mirror_syncer.config.advisories.location import STALE_AFTER, Location, Signature
 from mirror_syncer.config.advisories.reading import Reading, Refusal, read_files, refusals
 from mirror_syncer.config.advisories.record import RecordError
 from mirror_syncer.config.advisories.store import Meta, Store, StoreWriter
@@ -21,7 +21,6 @@ from mirror_syncer.upstream.http.options import ClientOptions
 
 log = structlog.get_logger()
 
-STALE_AFTER = timedelta(days=7)
 _DOWNLOAD = "advisories.download"
 _MAX_NAMED = 5  # problems of one kind that are named one by one
 _DEFAULT_BOUNDS = Bounds()

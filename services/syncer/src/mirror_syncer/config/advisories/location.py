@@ -1,13 +1,15 @@
 """Where advisories come from: a directory, a file, or a URL."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from mirror_syncer.config.advisories.archive import SUFFIXES
 from mirror_syncer.config.advisories.download import parse_url, shown_url
 
 DEFAULT_DIRECTORY = "advisories"
+SUFFIXES = (".json", ".jsonl", ".zip", ".tar", ".tar.gz", ".tgz")
+STALE_AFTER = timedelta(days=7)
 
 
 class Signature(NamedTuple):

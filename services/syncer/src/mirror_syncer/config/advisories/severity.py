@@ -5,11 +5,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Self
 
-from cvss import CVSS3, CVSS4, CVSSError
-
 # CVSS 3.1, section 5: the lowest score of each word. CVSS 4.0 has the same.
 _LOWEST_SCORES = ((9.0, "CRITICAL"), (7.0, "HIGH"), (4.0, "MEDIUM"), (0.1, "LOW"))
-_CALCULATORS = {"CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
+_VECTORS = ("CVSS_V3", "CVSS_V4")
 _MAX_VECTOR_LENGTH = 300  # all metrics of CVSS 4.0 take 180
 _DISTINCT_VECTORS = 4_096  # of 6,000 rated records; each takes up to 45 µs
 
@@ -42,15 +40,18 @@ def worst(severities: Iterable[Severity | None]) -> Severity | None:
 
 def rate_vector(kind: str, vector: str) -> Severity | None:
     """Return the severity of a vector's base score; None for an invalid vector, or one of another system."""
-    if kind not in _CALCULATORS or len(vector) > _MAX_VECTOR_LENGTH:
+    if kind not in _VECTORS or len(vector) > _MAX_VECTOR_LENGTH:
         return None  # not by the cache, which would keep a text of any length
     return _rate(kind, vector)
 
 
 @lru_cache(_DISTINCT_VECTORS)
 def _rate(kind: str, vector: str) -> Severity | None:
+    from cvss import CVSS3, CVSS4, CVSSError  # noqa: PLC0415 - its tables take 3 MB, and most mirrors have no advisories
+
+    calculator = CVSS3 if kind == "CVSS_V3" else CVSS4
     try:
-        score = float(_CALCULATORS[kind](vector).scores()[0])
+        score = float(calculator(vector).scores()[0])
     except (CVSSError, ArithmeticError, LookupError, ValueError):
         return None
     return next((Severity[word] for lowest, word in _LOWEST_SCORES if score >= lowest), Severity.NONE)

@@ -7,8 +7,9 @@ from packaging.specifiers import SpecifierSet
 from mirror_contract import UnmetReason
 from mirror_contract.distributions import Installers
 from mirror_syncer.config.judgement.admission import Admission
+from mirror_syncer.config.judgement.fitting import EVERYONE
 from mirror_syncer.config.judgement.newest import newest_first
-from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
+from mirror_syncer.config.judgement.release import Release, read_releases
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.listing import listed
 from mirror_syncer.model.page import File
@@ -28,7 +29,7 @@ class Absence:
         self._name = admission.name
         self._admission = admission
         self._machines = admission.rules.machines
-        self._all = newest_first(read_releases(admission.name, admission.files))
+        self._all = newest_first(read_releases(admission.name, admission.files).values())
 
     def explain(self, specifier: SpecifierSet, clients: int) -> tuple[UnmetReason, str]:
         """
@@ -50,7 +51,8 @@ class Absence:
     def _fitting(self, release: Release, clients: int) -> Iterator[File]:
         """Yield the files of a release that clients can install, whatever other rules say."""
         fits = None if self._machines.are_all else compatibility(self._machines)
-        for file, installers in release.candidates:
+        for file in release.files:
+            installers = release.installers(file)
             if installers is Installers.NONE:
                 continue
             if (EVERYONE if fits is None else fits.fits(file.filename, installers, file.requires_python)) & clients:
@@ -75,7 +77,7 @@ class Absence:
         if not files or not all(file.yanked for file in files):
             return None
         yanked = {file.filename for file in files}
-        newest = next(one.version for one in releases if any(file.filename in yanked for file, _ in one.candidates))
+        newest = next(one.version for one in releases if any(file.filename in yanked for file in one.files))
         matching = f"all releases of {self._name} that match {_text(specifier)} are yanked"
         return UnmetReason.YANKED, f"{matching}, such as {newest}; installers take a yanked release for '==' alone"
 

@@ -6,17 +6,18 @@ person; the cooldown; ``[files]``; machines.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
-from mirror_contract.distributions import Installers, parse_distribution
+from mirror_contract.distributions import parse_distribution, read_version
 from mirror_syncer.config.judgement.cooldown import Cooldown
-from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
-from mirror_syncer.config.machines.compatibility import Compatibility, compatibility
-from mirror_syncer.config.policy.block import blocked_hashes
+from mirror_syncer.config.judgement.fitting import Fitting
+from mirror_syncer.config.judgement.release import Release, read_releases
+from mirror_syncer.config.policy.block import Blocking, blocked_hashes
 from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File
@@ -37,13 +38,12 @@ class Admission:
         rules: of the project's policy.
         published: the published files by name.
         now: seconds since the epoch.
-        releases: in the page's order; the candidates of each are the files that no rule has left out so far.
         reasons: why files are kept whatever the lines say, by file name.
         held: the files that wait, by file name.
         blocked: why files are blocked, by file name.
         left_out: why files are left out, by file name; those of a release are complete once it is fitted to machines.
         expires_at: when time alone changes what is admitted; seconds since the epoch.
-        everyone: all clients, as the bits of ``Compatibility``.
+        fitting: knows the machines.
     """
 
     def __init__(
@@ -61,35 +61,50 @@ class Admission:
         self.published = published
         self.now = now
         self._policy = policy
-        self.releases = read_releases(name, files)
         self.reasons: dict[Filename, str] = {}
-        self._passing = set[Filename]()
+        self._passing: set[Filename] = set()
         """Files that lock files pin and that therefore do not wait."""
         self.blocked: dict[Filename, str] = {}
         self.held: dict[Filename, Hold] = {}
         self.left_out: dict[Filename, str] = {}
         self.expires_at: int | None = None
-        self.everyone = 0
+        self.fitting = Fitting(self.rules.machines, left_out=self.left_out, kept=self.reasons)
         self._block()
         self._keep_pinned()
         self._hold()
-        self._leave_out_unfit()
+        self._leave_out_unwanted()
+
+    @cached_property
+    def releases(self) -> list[Release]:
+        """The releases in the page's order, each with the files that no rule has left out so far."""
+        return list(self._by_version.values())
+
+    @cached_property
+    def _by_version(self) -> dict[Version | None, Release]:
+        """The releases by version; the rules here read no file's name unless they have something to say about it."""
+        releases = read_releases(self.name, self.files)
+        for release in releases.values():
+            release.fitting = self.fitting
+        return releases
 
     def _block(self) -> None:
         """Block what a line of ``[block]`` or an advisory names by version or content."""
         blocks = self._policy.blocks
-        hashes = self.rules.hashes | blocked_hashes(blocks)
-        if not blocks and (not hashes or hashes.isdisjoint(map(_SHA256, self.files))):
+        hashes = self.rules.hashes | blocked_hashes(blocks) if blocks else self.rules.hashes
+        if hashes and hashes.isdisjoint(map(_SHA256, self.files)):
+            hashes = frozenset()
+        if not blocks and not hashes:
             return  # nearly all pages
         for release in self.releases:
             version = release.version
-            because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
-            for file, _ in release.candidates:
-                if because or file.sha256 in hashes or version is None:
-                    reason = because or self._blocked_because(file, hashes, unversioned=version is None)
-                    if reason is not None:
-                        self.blocked[file.filename] = reason
-        self._drop(self.blocked)
+            because = None if version is None else _reason(blocks, version)
+            if version is not None and because is None and not hashes:
+                continue  # nearly all releases
+            for file in release.files:
+                reason = because or self._blocked_because(file, hashes, unversioned=version is None)
+                if reason is not None:
+                    self.blocked[file.filename] = reason
+            _drop(self.blocked, release)
 
     def _blocked_because(self, file: File, hashes: frozenset[Sha256], *, unversioned: bool) -> str | None:
         """Return why a file is blocked by its content, or by a version that PEP 440 does not read; or None."""
@@ -100,7 +115,7 @@ class Admission:
         if unversioned and blocks:
             found = parse_distribution(file.filename)
             text = found.version if found else ""
-            return next((one.reason for one in blocks if one.affects(None, text)), None)
+            return _reason(blocks, None, text)
         return None
 
     def _keep_pinned(self) -> None:
@@ -112,7 +127,7 @@ class Admission:
             by = next((one for one in released if release.version and one.holds(release.version, now=self.now)), None)
             if by is not None:
                 self._note_expiry(by.until)
-            for file, _ in release.candidates:
+            for file in release.files:
                 pinned = [pin for pin in pins if pin.keeps(release.version, file.sha256)]
                 if pinned:
                     self.reasons[file.filename] = f"{pinned[0].source} pins it"
@@ -128,10 +143,12 @@ class Admission:
         if not age.is_on:
             return
         cooldown = Cooldown(age, self._policy.exemptions, now=self.now)
-        if cooldown.are_mature(self.files):
+        young = cooldown.young(self.files)
+        if not young:
             return
-        for release in self.releases:
-            held = cooldown.held(release.candidates, passing=self._passing, published=self.published)
+        having_young = {self._by_version[read_version(self.name, file.filename)] for file in young}
+        for release in [one for one in self.releases if one in having_young]:
+            held = cooldown.held(release.files, passing=self._passing, published=self.published)
             if not held:
                 continue
             if (exemption := cooldown.exemption(release.version)) is not None:
@@ -140,56 +157,32 @@ class Admission:
             for hold in held:
                 self.held[hold.file.filename] = hold
                 self._note_expiry(hold.until)
-        self._drop(self.held)
+            _drop(self.held, release)
 
-    def _leave_out_unfit(self) -> None:
-        """Leave out what ``[files]`` does not want, and what no machine can install; note what the rest fits."""
+    def _leave_out_unwanted(self) -> None:
+        """Leave out what ``[files]`` does not want."""
         rules = self.rules.files
-        if rules.judges_files:
-            for release in self.releases:
-                for file, _ in release.candidates:
-                    if (objection := next(rules.objections(file), None)) is not None:
-                        self._leave_out(file, objection)
-            self._drop(self.left_out)
-        machines = self.rules.machines
-        fit = Release.note_installers if machines.are_all else partial(self._fit, compatibility(machines))
-        self.everyone = EVERYONE if machines.are_all else compatibility(machines).everyone
+        if not rules.judges_files:
+            return
         for release in self.releases:
-            release.fit = fit
-
-    def _fit(self, fits: Compatibility, release: Release) -> None:
-        """Leave out the files of a release that no machine can install, or needs; note which clients install it."""
-        wheels, sdists = 0, list[tuple[File, int]]()
-        for file, installers in release.candidates:
-            clients = fits.fits(file.filename, installers, file.requires_python)
-            if not clients:
-                self._leave_out(file, fits.why_not(file.filename, installers, file.requires_python))
-            elif installers is Installers.NONE:
-                continue  # somebody may install it by hand
-            elif file.filename.endswith(".whl"):
-                wheels |= clients
-                release.note(file, clients)
-            else:
-                sdists.append((file, clients))
-        for file, clients in sdists:
-            if fits.wants_sdist(clients, wheels):
-                release.note(file, clients)
-            else:
-                self._leave_out(file, fits.why_no_sdist())
-        left_out = self.left_out
-        release.candidates = [one for one in release.candidates if one[0].filename not in left_out]
+            for file in release.files:
+                if file.filename not in self.reasons and (objection := next(rules.objections(file), None)) is not None:
+                    self.left_out[file.filename] = objection
+            _drop(self.left_out, release)
 
     def _note_expiry(self, time: int | None) -> None:
         if time is not None and time > self.now and (self.expires_at is None or time < self.expires_at):
             self.expires_at = time
 
-    def _leave_out(self, file: File, reason: str) -> None:
-        if file.filename not in self.reasons:
-            self.left_out[file.filename] = reason
 
-    def _drop(self, names: Collection[Filename]) -> None:
-        """Take files out of the candidates of their releases."""
-        if not names:
-            return
-        for release in self.releases:
-            release.candidates = [one for one in release.candidates if one[0].filename not in names]
+def _reason(blocks: Sequence[Blocking], version: Version | None, text: str = "") -> str | None:
+    """Return the reason of the first that blocks a version, or None if none does."""
+    for block in blocks:
+        if block.affects(version, text):
+            return block.reason
+    return None
+
+
+def _drop(names: Collection[Filename], release: Release) -> None:
+    """Take files out of a release."""
+    release.files = [file for file in release.files if file.filename not in names]

@@ -54,14 +54,14 @@ class Candidates:
     @cached_property
     def ordered(self) -> list[Release]:
         """The releases with a version, the newest first. Some may have no file left once they are fitted."""
-        return newest_first(release for release in self.admission.releases if release.candidates)
+        return newest_first([release for release in self.admission.releases if release.files])
 
     @cached_property
     def releases(self) -> list[Release]:
         """The releases that have files left, the newest first."""
         for release in self.ordered:
             release.ensure_fit()
-        return [release for release in self.ordered if release.candidates]
+        return [release for release in self.ordered if release.files]
 
     @property
     def expires_at(self) -> int | None:
@@ -72,7 +72,7 @@ class Candidates:
     def files(self, release: Release) -> tuple[File, ...]:
         """Return the files that would be kept of a release: all that a machine can install or needs."""
         release.ensure_fit()
-        return tuple(file for file, _ in release.candidates)
+        return tuple(release.files)
 
     def chosen(self, rule: VersionRule, *, unusable: Collection[Version | str] = ()) -> set[Release]:
         """
@@ -129,7 +129,7 @@ class Candidates:
 
     def admitted(self, rules: Iterable[VersionRule]) -> set[Release]:
         """Return the releases whose versions match one of several rules."""
-        return set[Release]().union(*(self._choice.admitted(rule.specifier) for rule in rules))
+        return {release for rule in rules for release in self._choice.admitted(rule.specifier)}
 
     def unresolved(self, resolved: Collection[str]) -> frozenset[Release]:
         """
@@ -145,7 +145,7 @@ class Candidates:
             release
             for release in self.ordered
             if not release.is_among(resolved)
-            and not any(names(published, file) or file.filename in kept for file, _ in release.candidates)
+            and not any(names(published, file) or file.filename in kept for file in release.files)
         )
 
     def why_none(self, specifier: SpecifierSet, clients: int) -> tuple[UnmetReason, str]:
@@ -161,7 +161,7 @@ class Candidates:
         return VersionChoice(
             self.ordered,
             published=self._published,
-            everyone=self.admission.everyone,
+            everyone=self.admission.fitting.everyone,
             min_age=int(self._rules.age.min.total_seconds()),
             superseded=int(self._rules.superseded.total_seconds()),
             now=self.admission.now,
@@ -179,7 +179,7 @@ class Candidates:
         kept = self.admission.reasons
         if not kept:
             return set()
-        return {one for one in self.ordered if any(file.filename in kept for file, _ in one.candidates)}
+        return {one for one in self.ordered if any(file.filename in kept for file in one.files)}
 
     def _pass_over(self, unusable: Collection[Version | str]) -> None:
         """Set the versions that installers pass over."""
@@ -207,12 +207,10 @@ class Candidates:
         """Return the files that are kept of a release, as far as size does not matter."""
         release.ensure_fit()
         if release in chosen.releases:
-            return (file for file, _ in release.candidates)
+            return release.files
         kept, is_superseded = self.admission.reasons, release in chosen.superseded
         return (
-            file
-            for file, _ in release.candidates
-            if file.filename in kept or (is_superseded and names(self._published, file))
+            file for file in release.files if file.filename in kept or (is_superseded and names(self._published, file))
         )
 
 

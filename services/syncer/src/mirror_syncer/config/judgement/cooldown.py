@@ -6,12 +6,13 @@ from functools import lru_cache
 
 from packaging.version import Version
 
-from mirror_syncer.config.judgement.release import Candidate
 from mirror_syncer.config.policy.age import EXPECTED_WITHIN, Age, Exemption, format_duration, format_moment
 from mirror_syncer.model.decision import Hold
 from mirror_syncer.model.page import File, names
 
 _WHEEL = ".whl"
+_UNKNOWN = "9999"
+"""The upload time of a file that has none, and the end of all time: a text after all others."""
 
 
 class Cooldown:
@@ -30,31 +31,30 @@ class Cooldown:
         # Upload times are in UTC and of one form, so their texts compare like times. Fractions are cut off, which makes
         # a file up to a second older than it is; "<" on whole seconds gives that second back.
         self._mature_before = _second(now - self._min)
-        self._not_after = "9999" if age.not_after is None else _second(int(age.not_after.timestamp()))
+        self._not_after = _UNKNOWN if age.not_after is None else _second(int(age.not_after.timestamp()))
+        self._all_before = min(self._mature_before, self._not_after)
 
-    def are_mature(self, files: Iterable[File]) -> bool:
-        """Return whether no file of a page is too young, nor of unknown age: so it is of nearly all pages."""
-        before = min(self._mature_before, self._not_after)
-        return max((file.upload_time or "9999" for file in files), default="") < before
+    def young(self, files: Iterable[File]) -> list[File]:
+        """Return the files that are too young, or of unknown age: of nearly all pages none."""
+        before = self._all_before
+        return [file for file in files if not (file.upload_time or _UNKNOWN) < before]
 
     def held(
-        self, candidates: Sequence[Candidate], *, passing: Collection[str] = (), published: Mapping[str, File]
+        self, release: Sequence[File], *, passing: Collection[str] = (), published: Mapping[str, File]
     ) -> list[Hold]:
         """
         Return the files of a release that wait, unless it is exempt; a source distribution waits for its wheels.
 
         Args:
+            release: its files.
             passing: names of files that do not wait, whatever their age is.
             published: the published files by name.
         """
-        mature_before = min(self._mature_before, self._not_after)
-        if all(file.upload_time is not None and file.upload_time < mature_before for file, _ in candidates):
-            return []  # nearly all releases are mature
-        files = [file for file, _ in candidates if file.filename not in passing]
+        files = [file for file in release if file.filename not in passing]
         holds = [self._hold(file) for file in files if self._is_young(file)]
         if holds and len(holds) < len(files):
             young = {hold.file.filename for hold in holds}
-            wheels = [file for file, _ in candidates if file.filename.endswith(_WHEEL)]
+            wheels = [file for file in release if file.filename.endswith(_WHEEL)]
             # Where a wheel can be installed, clients do not build the sdist.
             if wheels and all(file.filename in young for file in wheels):
                 # An sdist that is published without a wheel stays.

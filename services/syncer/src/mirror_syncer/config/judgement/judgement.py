@@ -7,6 +7,8 @@ It is pure: a sync applies it, ``plan`` prints it, and the API shows it, so none
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from mirror_syncer.config.judgement.contradictions import settle_contradictions
 from mirror_syncer.config.judgement.emptied_pages import stay_of
 from mirror_syncer.config.judgement.older_pages import is_outdated, restrict
@@ -80,7 +82,7 @@ def decide(
     decision = _decide(replace(restricted or published.page, serial=None), published, policy, condition, now=now)
     if restricted is None and not (decision.blocked or decision.hold):
         decision = _leave_alone(page, published, outdated)
-    return replace(decision, outdated=outdated)
+    return msgspec.structs.replace(decision, outdated=outdated)
 
 
 def decide_removal(page: Page, published: PublishedPage | None, *, reason: str, guarded: bool = False) -> Decision:
@@ -116,21 +118,30 @@ def _decide(
     if screening.waiting and not screening.wanted and before:
         left = _decide_problem(replace(page, files=upstreams), published, policy, _WAITS, now=now)
         left_out = sum(not names(before, file) for file in upstreams)  # so that upstream's page is kept
-        return replace(left, warnings=(), problem=None, left_out=left_out, is_provisional=screening.defers)
+        return msgspec.structs.replace(
+            left, warnings=(), problem=None, left_out=left_out, is_provisional=screening.defers
+        )
     if (problem := _problem(page, screening, policy, before)) is not None:
         return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
-    emptied = stay_of(screening, published, damaged=condition.damaged) if guarded else ()
-    retained: list[File] = []
-    if condition.retains and policy.closure is not None and not emptied:
-        retained = [file for file, _ in screening.left_out if names(before, file)]
-    wanted = (*screening.wanted, *retained) if retained else screening.wanted
-    served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
-    withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld}
-    reasons: dict[str, str] = (
-        {file.filename: reason for file, reason in screening.left_out} if before or replaced else {}
-    )
-    keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
+    served: dict[str, str] = {file.filename: file.sha256 for file in screening.wanted} if before else {}
+    # Mostly none, so nothing below has anything to ask or to say about single files.
+    unwanted = [file for file in before.values() if served.get(file.filename) != file.sha256]
+    emptied = stay_of(screening, published, damaged=condition.damaged) if guarded and unwanted else ()
     served |= {file.filename: file.sha256 for file, _ in emptied}
+    retained: list[File] = []
+    if condition.retains and policy.closure is not None and unwanted and not emptied:
+        retained = [file for file, _ in screening.left_out if names(before, file)]
+        served |= {file.filename: file.sha256 for file in retained}
+    wanted = (*screening.wanted, *retained) if retained else screening.wanted
+    keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
+    withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld} if unwanted else {}
+    reasons: dict[str, str] = {file.filename: why for file, why in screening.left_out} if unwanted or replaced else {}
+    drop = screening.left_out
+    if unwanted:
+        drop = tuple(one for one in drop if not names(before, one[0]))
+    if replaced:
+        stays = f"our file of this name stays; {_GUARDED}"
+        drop = (*drop, *((file, reasons.get(file.filename, stays)) for file in replaced))
     return Decision(
         page,
         keep=keep,
@@ -142,16 +153,13 @@ def _decide(
         missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
         hold=screening.held,
         blocked=screening.blocked,
-        drop=(
-            *((file, reason) for file, reason in screening.left_out if not (before and names(before, file))),
-            *((file, reasons.get(file.filename, f"our file of this name stays; {_GUARDED}")) for file in replaced),
-        ),
+        drop=drop,
         lost=emptied or tuple(entry for name, entry in lost.items() if name in served),
         emptied=bool(emptied),
         leaving=tuple(
             (file, reasons.get(name) or (_ALTERED if condition.altered else _REPLACED if name in served else _TAKEN))
-            for name, file in before.items()
-            if served.get(name) != file.sha256 and withheld.get(name) != file.sha256
+            for file in unwanted
+            if file.sha256 not in (served.get(name := file.filename), withheld.get(name))
         ),
         refused=page.refused,
         waits=bool(screening.waiting),
@@ -183,11 +191,12 @@ def _decide_problem(
     """Return the decision about a page that is not taken: ours stays, without its held and blocked files."""
     before: dict[str, File] = published.files if published else {}
     screening = screen(page.name, tuple(before.values()), policy, published=before, now=now)
-    left = replace(_leave_alone(page, published, problem), refused=page.refused, expires_at=screening.expires_at)
+    left = _leave_alone(page, published, problem)
+    left = msgspec.structs.replace(left, refused=page.refused, expires_at=screening.expires_at)
     withheld = {file.filename for file in screening.withheld}
     if not withheld:
         return left
-    return replace(
+    return msgspec.structs.replace(
         left,
         keep=tuple(file for file in left.keep if file.filename not in withheld),
         hold=screening.held,
@@ -228,9 +237,11 @@ def _missing(keep: Sequence[File], published: PublishedPage, damaged: frozenset[
     """Return what is not published with this content, or is damaged itself or in its metadata."""
     ours, places = published.files, published.places
     return tuple(
-        file
-        for file in keep
-        if (before := ours.get(file.filename)) is None
-        or before.sha256 != file.sha256
-        or (damaged and not damaged.isdisjoint((place := places[file.filename], f"{place}.metadata")))
+        [
+            file
+            for file in keep
+            if (before := ours.get(file.filename)) is None
+            or before.sha256 != file.sha256
+            or (damaged and not damaged.isdisjoint((place := places[file.filename], f"{place}.metadata")))
+        ]
     )

@@ -4,11 +4,10 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import chain, tee
 from operator import attrgetter, or_
 
 from mirror_syncer.config.judgement.release import Release
-from mirror_syncer.config.machines.compatibility import are_newest
+from mirror_syncer.config.machines.compatibility import Places
 
 CLIENTS = attrgetter("clients")
 """Return the clients that can install a release."""
@@ -29,7 +28,7 @@ def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Re
     for clients in (CLIENTS, YANKED_CLIENTS):
         if chosen := newest_for(everyone, releases, count, by=clients):
             return chosen
-    return [release for release in releases if release.candidates][:count]
+    return [release for release in releases if release.files][:count]
 
 
 def newest_for(
@@ -44,10 +43,14 @@ def newest_for(
         clients: once each of them has found enough, older releases are not looked at.
         by: returns the clients that can install a release.
     """
-    groups, same_groups = tee(_by_public_version(releases))
-    masks = (clients & reduce(or_, map(by, group)) for group in same_groups)
-    are_wanted = are_newest(masks, count, everyone=clients)
-    return list(chain.from_iterable(group for wanted, group in zip(are_wanted, groups, strict=False) if wanted))
+    chosen: list[Release] = []
+    places = Places(count, everyone=clients)
+    for group in _by_public_version(releases):
+        if places.take(clients & reduce(or_, map(by, group))):
+            chosen += group
+        if places.are_taken:
+            break
+    return chosen
 
 
 def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
@@ -137,4 +140,4 @@ def first_appearance(releases: Iterable[Release], *, min_age: int, clients: int)
 
 def newest_first(releases: Iterable[Release]) -> list[Release]:
     """Return the releases that have a version, the newest first."""
-    return sorted((release for release in releases if release.version is not None), key=_VERSION, reverse=True)
+    return sorted([release for release in releases if release.version is not None], key=_VERSION, reverse=True)

@@ -1,21 +1,21 @@
-"""A release as the policy judges it: its files that are still wanted, and the machines that can install it."""
+"""A release as the policy judges it: its files that are still wanted, and the clients that can install it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import Installers, read_release
+from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File
 
-# As the bits of ``Compatibility`` without [machines]: pip, uv, and pip on a first patch release.
-_CLIENTS = {Installers.ALL: 0b111, Installers.PIP: 0b101, Installers.NONE: 0}
-EVERYONE = _CLIENTS[Installers.ALL]
-"""All clients where every machine may install."""
+if TYPE_CHECKING:
+    from mirror_syncer.config.judgement.fitting import Fitting
 
-
-Candidate = tuple[File, Installers]
-"""A file that no rule has left out so far, and the installers that take a file of its name."""
+_BOTH = Installers.ALL
+_UNRESTRICTED: MappingProxyType[Filename, Installers] = MappingProxyType({})
 
 
 class Release:
@@ -24,22 +24,43 @@ class Release:
 
     Attributes:
         version: None for files whose names give none.
-        is_prerelease: whether the version says so.
         equal_versions: of further files, perhaps spelled otherwise, as in ``1.0.0`` for ``1.0``; with repetitions.
-        candidates: the files that no rule has left out so far.
-        fit: notes the clients of the candidates, and leaves out candidates without any. It is only called when the
-            clients are needed, which is rare.
+        files: the files that no rule has left out so far.
+        restricted: the installers of files that not both of them take.
+        fitting: fits the files to the machines once the clients are needed, which is rare; None once that is done.
     """
 
-    __slots__ = ("_clients", "_yanked_clients", "candidates", "equal_versions", "fit", "is_prerelease", "version")
+    __slots__ = ("_clients", "_yanked_clients", "equal_versions", "files", "fitting", "restricted", "version")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
-        self.is_prerelease = version is not None and version.is_prerelease
-        self.equal_versions: list[Version] = []
-        self.candidates: list[Candidate] = []
-        self.fit: Callable[[Release], None] | None = None
+        # Most releases need no list and no dictionary of their own, and a page may have 7,000 releases.
+        self.equal_versions: list[Version] | tuple[()] = ()
+        self.files: list[File] = []
+        self.fitting: Fitting | None = None
+        self.restricted: dict[Filename, Installers] | MappingProxyType[Filename, Installers] = _UNRESTRICTED
         self._clients = self._yanked_clients = 0
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Whether the version says so."""
+        return self.version is not None and self.version.is_prerelease
+
+    def add_spelling(self, version: Version) -> None:
+        """Note that a file spells the version in another way."""
+        if isinstance(self.equal_versions, tuple):
+            self.equal_versions = []
+        self.equal_versions.append(version)
+
+    def restrict(self, file: File, installers: Installers) -> None:
+        """Note which installers take a file, of which not both take it."""
+        if isinstance(self.restricted, MappingProxyType):
+            self.restricted = {}
+        self.restricted[file.filename] = installers
+
+    def installers(self, file: File) -> Installers:
+        """Return the installers that take a file of this name."""
+        return self.restricted.get(file.filename, _BOTH)
 
     def is_among(self, versions: Collection[str]) -> bool:
         """Return whether versions, each as ``str(Version)``, include this one in any of its spellings."""
@@ -48,7 +69,8 @@ class Release:
     @property
     def clients(self) -> int:
         """Pip and uv on each machine that can install it, as the bits of ``Compatibility``."""
-        self.ensure_fit()
+        if self.fitting is not None:
+            self.ensure_fit()
         return self._clients
 
     @property
@@ -59,9 +81,9 @@ class Release:
 
     def ensure_fit(self) -> None:
         """Leave out the files that fit no machine, unless that is done."""
-        if self.fit is not None:
-            fit, self.fit = self.fit, None
-            fit(self)
+        if (fitting := self.fitting) is not None:
+            self.fitting = None
+            fitting.fit(self)
 
     def note(self, file: File, clients: int) -> None:
         """Note that clients can install a file of it."""
@@ -70,29 +92,24 @@ class Release:
         else:
             self._clients |= clients
 
-    def note_installers(self) -> None:
-        """Note which installers take a file of it, on whatever machine: a bit for pip, and one for uv."""
-        for file, installers in self.candidates:
-            self.note(file, _CLIENTS[installers])
-
     @property
     def uploaded(self) -> str | None:
         """When its first file was uploaded, if any file says so."""
-        return min((time for file, _ in self.candidates if (time := file.upload_time) is not None), default=None)
+        return min((time for file in self.files if (time := file.upload_time) is not None), default=None)
 
 
-def read_releases(name: NormalizedName, files: Iterable[File]) -> list[Release]:
-    """Return the releases of a project, in the order of their first files."""
+def read_releases(name: NormalizedName, files: Iterable[File]) -> dict[Version | None, Release]:
+    """Return the releases of a project by version, in the order of their first files."""
     releases: dict[Version | None, Release] = {}
     release = None
     for file in files:
         version, installers = read_release(name, file.filename)
         # Mostly the same object as for the file before, which spares the hash of a version.
         if release is None or version is not release.version:
-            release = releases.get(version)
-            if release is None:
-                release = releases[version] = Release(version)
-            elif version is not None:
-                release.equal_versions.append(version)
-        release.candidates.append((file, installers))
-    return list(releases.values())
+            release = releases.setdefault(version, Release(version))
+            if version is not None and version is not release.version:
+                release.add_spelling(version)
+        release.files.append(file)
+        if installers is not _BOTH:
+            release.restrict(file, installers)
+    return releases

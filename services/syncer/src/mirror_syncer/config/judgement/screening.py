@@ -8,8 +8,8 @@ size of the project.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 
+import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.config.judgement.admission import Admission
@@ -28,8 +28,7 @@ _NO_CLOSURE = ProjectClosure()
 _WAITS = "it waits until what it requires is mirrored"
 
 
-@dataclass(frozen=True, slots=True)
-class Screening:
+class Screening(msgspec.Struct, frozen=True):
     """A page's files, divided by the policy; each part in the page's order."""
 
     wanted: tuple[File, ...]
@@ -42,7 +41,7 @@ class Screening:
     """The closure has followed some of these: they only wait for their turn in the sync."""
     expires_at: int | None = None
     """When time alone changes the result; seconds since the epoch."""
-    reasons: Mapping[Filename, str] = field(default_factory=dict)
+    reasons: Mapping[Filename, str] = msgspec.field(default_factory=dict)
     """Why files are kept that the lines of ``mirror.toml`` alone would not keep."""
     idle_lines: tuple[str, ...] = ()
     """A sentence about each line of ``mirror.toml`` that matches nothing while another line does."""
@@ -93,7 +92,7 @@ class _Screener:
         self._published = published
         self._left_out = admission.left_out
         self._reasons = admission.reasons
-        self._waiting = set[Filename]()
+        self._waiting: set[Filename] = set()
         self._defers = False
         self._required: AbstractSet[Release] = frozenset()
         """Releases that demands choose and no line does."""
@@ -101,9 +100,9 @@ class _Screener:
 
     def select(self, *, defers: bool) -> None:
         """Leave out the releases that neither a line nor a demand selects, and those that wait for the closure."""
-        releases = self._admission.releases
         if self._policy.closure is None and self._selection.keeps_all:
-            _fit(releases)
+            if not self._admission.fitting.takes_all:
+                _fit(self._admission.releases)
             return
         lines, demands, unusable = self._selection.rules, self._closure.rules, self._closure.unusable
         absent: frozenset[Release] = frozenset()
@@ -115,10 +114,11 @@ class _Screener:
             # Most of them are too old to be selected in any case.
             one, other = self._candidates.choose(lines, demands, unusable=unusable)
             waiting = absent & (one.releases | other.releases)
-        _fit(release for release in releases if release.version is None)
         selected = by_lines.releases | by_demands.releases if by_demands.releases else by_lines.releases
-        _fit(selected)
-        _fit(waiting)
+        if not self._admission.fitting.takes_all:
+            _fit(selected)
+            _fit(waiting)
+            _fit(release for release in self._admission.releases if release.version is None)
         self._defers = any(release.is_among(self._closure.resolved) for release in waiting)
         self._leave_out_others(selected, waiting)
         self._keep_superseded(by_lines, by_demands)
@@ -135,10 +135,10 @@ class _Screener:
                 continue
             if release in waiting:
                 reason = _WAITS
-                self._waiting.update(file.filename for file, _ in release.candidates)
+                self._waiting.update(file.filename for file in release.files)
             else:
                 reason = unreadable if release.version is None else older if release in matching else other
-            for file, _ in release.candidates:
+            for file in release.files:
                 if file.filename not in kept:
                     left_out[file.filename] = reason
 
@@ -165,7 +165,7 @@ class _Screener:
         for release, until in (by_lines | by_demands).superseded.items():
             if release in by_lines.releases or release in by_demands.releases:
                 continue
-            for file, _ in release.candidates:
+            for file in release.files:
                 if names(self._published, file) and self._left_out.pop(file.filename, None) is not None:
                     reason = f"newer releases pushed it out; it stays until {format_moment(until)}"
                     self._reasons.setdefault(file.filename, reason)
@@ -193,15 +193,14 @@ class _Screener:
                 self._reasons.setdefault(file.filename, reason)
 
     def _wanted(self, release: Release) -> list[File]:
-        return [file for file, _ in release.candidates if file.filename not in self._left_out]
+        return [file for file in release.files if file.filename not in self._left_out]
 
     def divide(self, name: NormalizedName, files: Sequence[File]) -> Screening:
         """Return the result."""
-        versions = (release.version for release in self._admission.releases if release.version is not None)
         held, blocked, left_out = self._admission.held, self._admission.blocked, self._left_out
-        unwanted = {*held, *blocked, *left_out}
+        unwanted = {**left_out, **held, **blocked} if held or blocked else left_out
         return Screening(
-            tuple(file for file in files if file.filename not in unwanted),
+            tuple([file for file in files if file.filename not in unwanted] if unwanted else files),
             held=tuple(held.values()),
             blocked=_reasoned(files, blocked),
             left_out=_reasoned(files, left_out),
@@ -209,8 +208,13 @@ class _Screener:
             defers=self._defers,
             reasons=self._reasons,
             expires_at=self._expires_at,
-            idle_lines=tuple(self._selection.idle_lines(name, versions)),
+            idle_lines=self._idle_lines(name) if len(self._selection.rules) > 1 else (),
         )
+
+    def _idle_lines(self, name: NormalizedName) -> tuple[str, ...]:
+        """Return a sentence about each line of several that matches none of the releases."""
+        versions = (release.version for release in self._admission.releases if release.version is not None)
+        return tuple(self._selection.idle_lines(name, versions))
 
     def _leave_out(self, file: File, reason: str) -> None:
         if file.filename not in self._reasons:
@@ -226,4 +230,4 @@ def _fit(releases: Iterable[Release]) -> None:
 
 
 def _reasoned(files: Iterable[File], reasons: Mapping[Filename, str]) -> tuple[Reasoned, ...]:
-    return tuple((file, reasons[file.filename]) for file in files if file.filename in reasons) if reasons else ()
+    return tuple([(file, reasons[file.filename]) for file in files if file.filename in reasons]) if reasons else ()

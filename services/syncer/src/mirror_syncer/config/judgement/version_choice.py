@@ -5,9 +5,9 @@ A rule without ``clients`` is a line as people write it: it counts finals if any
 client can install any it takes the newest. A rule with ``clients`` counts what each of these can install.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import reduce
+from functools import cached_property, reduce
 from operator import attrgetter, or_
 from typing import NamedTuple
 
@@ -108,18 +108,23 @@ class VersionChoice:
         """Return what a demand chooses: nothing that is unusable or absent."""
         return self._chosen(rule, _without(_without(self.admitted(rule.specifier), absent), unusable))
 
+    @cached_property
+    def _prereleases(self) -> frozenset[Release]:
+        return frozenset([release for release in self._releases if release.is_prerelease])
+
     def _chosen(self, rule: VersionRule, admitted: Sequence[Release]) -> Chosen:
-        finals = [release for release in admitted if not release.is_prerelease]
         if rule.clients is None and rule.takes_yanked:
-            return self._chosen_for_all(rule, admitted, finals)
+            return self._chosen_for_all(rule, admitted)
+        finals = _without(admitted, self._prereleases)
         clients = self._everyone if rule.clients is None else self._everyone & rule.clients
         return self._chosen_for(clients, rule, admitted, finals)
 
-    def _chosen_for_all(self, rule: VersionRule, admitted: Sequence[Release], finals: Sequence[Release]) -> Chosen:
+    def _chosen_for_all(self, rule: VersionRule, admitted: Sequence[Release]) -> Chosen:
         """Return what a rule chooses that counts for all clients together."""
+        if rule.latest is None and rule.with_prereleases:
+            return Chosen(set(admitted), {})  # nothing pushes anything out
+        finals = _without(admitted, self._prereleases)
         counted = finals if any(release.clients for release in finals) else admitted
-        if len(counted) == len(admitted):
-            counted = admitted  # no pre-release is there, so one series is enough
         series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
         count, everyone = rule.latest, self._everyone
         if count is None:
@@ -159,9 +164,12 @@ class VersionChoice:
         if not self._keeps_superseded:
             return {}
         left: list[tuple[Release, int]] = []
-        if not rule.with_prereleases and len(finals) < len(admitted):
+        if not rule.with_prereleases and finals is not admitted:
             left += self._prereleases_before(finals, admitted, clients)
         count = rule.latest
+        # Mostly all that is published is chosen again.
+        if self._published.keys() <= {file.filename for release in chosen for file in release.files}:
+            count = None
         for releases in series if count is not None else ():
             others = {release for release in releases if release not in chosen and self._is_published(release)}
             if others and count is not None:
@@ -176,17 +184,20 @@ class VersionChoice:
         self, finals: Iterable[Release], admitted: Iterable[Release], clients: int
     ) -> Iterator[tuple[Release, int]]:
         """Yield the published pre-releases of a project that had nothing else until its first final release."""
-        published = [release for release in admitted if release.is_prerelease and self._is_published(release)]
+        published = [one for one in admitted if one in self._prereleases and self._is_published(one)]
         if published and any(clients & release.clients for release in finals):
             since = first_appearance(finals, min_age=self._min_age, clients=clients)
             yield from ((release, since) for release in published)
 
     def _is_published(self, release: Release) -> bool:
-        return any(names(self._published, file) for file, _ in release.candidates)
+        return any(names(self._published, file) for file in release.files)
 
 
-def _without(releases: Sequence[Release], others: Collection[Release]) -> Sequence[Release]:
-    return [release for release in releases if release not in others] if others else releases
+def _without(releases: Sequence[Release], others: AbstractSet[Release]) -> Sequence[Release]:
+    """Return the releases that are not among others; the same object if that is all of them."""
+    if not others or others.isdisjoint(releases):
+        return releases
+    return [release for release in releases if release not in others]
 
 
 def _spells(release: Release, specifier: SpecifierSet) -> bool:

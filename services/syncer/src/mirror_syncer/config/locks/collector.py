@@ -1,7 +1,7 @@
 """A lock's reading: its pins, checked one by one, and the problems of single entries."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
 from mirror_contract.distributions import parse_version
+from mirror_syncer.config.locks.lock_index import index_name, mirrored_indexes
 from mirror_syncer.config.locks.pin import Pin
 from mirror_syncer.config.locks.problem import WRONG_FILE, LockError, LockProblem
 from mirror_syncer.model.names import Sha256
@@ -41,7 +42,8 @@ class Collector:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._pins: list[Pin] = []
+        self._pins: list[tuple[Pin, str | None, int | None, str]] = []
+        """Each with its index, line and file."""
         self._problems: list[LockProblem] = []
         self._unreported = 0
         self._unhashed: list[tuple[str, int | None, NormalizedName]] = []
@@ -59,13 +61,23 @@ class Collector:
             self.report(f"{error}; the entry is ignored", line, file=file)
             return None
 
-    def pin(self, name: object, version: object, hashes: Iterable[Any], line: int | None, *, file: str = "") -> None:
+    def pin(
+        self,
+        name: object,
+        version: object,
+        hashes: Iterable[Any],
+        line: int | None,
+        *,
+        index: object = None,
+        file: str = "",
+    ) -> None:
         """
         Add an entry that names a release.
 
         Args:
             version: as the lock has it; None: it names none.
             hashes: such as ``sha256:…``.
+            index: the URL from which the release comes; None: the lock does not say.
             file: where the entry stands, if not in the lock itself.
 
         Raises:
@@ -86,7 +98,8 @@ class Collector:
             return
         if others and not sha256 and not is_malformed:
             self._unhashed.append((others[0], line, project))
-        self._pins.append(Pin(project, parsed, sha256, _source(file or self.file, line)))
+        pin = Pin(project, parsed, sha256, _source(file or self.file, line))
+        self._pins.append((pin, index_name(index), line, file))
         if len(self._pins) > MAX_PINS:
             raise LockError(self.file, f"pins more than {MAX_PINS:,} releases; {WRONG_FILE}")
 
@@ -98,7 +111,8 @@ class Collector:
             self._unreported += 1
 
     def reading(self, kind: str) -> Reading:
-        """Return all that was added."""
+        """Return all that was added, but for packages from an index that this mirror does not stand for."""
+        pins = tuple(self._mirrored())
         problems = list(self._problems)
         if self._unreported:
             problems.append(LockProblem(self.file, None, f"{self._unreported:,} more entries have problems"))
@@ -107,9 +121,19 @@ class Collector:
             others = f" and {len(self._unhashed) - 1:,} more" if self._unhashed[1:] else ""
             message = f"{project}{others}: only sha256 counts, not {algorithm}; kept by version alone"
             problems.append(LockProblem(self.file, line, message))
-        if not self._pins and not problems:
+        if not pins and not problems:
             problems.append(LockProblem(self.file, None, "pins nothing; lock again, or remove it"))
-        return Reading(kind, tuple(self._pins), tuple(problems))
+        return Reading(kind, pins, tuple(problems))
+
+    def _mirrored(self) -> Iterator[Pin]:
+        """Yield the pins of the mirrored index, and report the others."""
+        mirrored = mirrored_indexes(index for _, index, _, _ in self._pins if index is not None)
+        for pin, index, line, file in self._pins:
+            if index is None or index in mirrored:
+                yield pin
+            else:
+                message = f"{pin.project} comes from another index ({_short(index)}), so the mirror does not keep it"
+                self.report(message, line, file=file)
 
 
 def _divide(hashes: Iterable[Any]) -> tuple[frozenset[Sha256], list[str]]:

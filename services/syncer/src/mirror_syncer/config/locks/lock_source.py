@@ -8,7 +8,6 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from mirror_syncer.config.locks.collector import Reading
-from mirror_syncer.config.locks.formats import decode, read_lock
 from mirror_syncer.config.locks.last_good import LastGood
 from mirror_syncer.config.locks.lock_file import LockDirectory, Stamp
 from mirror_syncer.config.locks.patterns import MISSING, Matches, find_files, is_below, is_match
@@ -138,6 +137,9 @@ class LockSource:
         seen = self._last.seen.get(file) if self._last else None
         if seen and all(self._directory.stamp(name) == stamp for name, stamp in seen.stamps.items()):
             return seen
+        # The formats take 0.015 s to import, and most mirrors have no lock.
+        from mirror_syncer.config.locks.formats import decode, read_lock  # noqa: PLC0415
+
         stamps = dict[str, Stamp]()
 
         def text_of(name: str) -> str:

@@ -31,16 +31,24 @@ def read_pipfile_lock(file: str, text: str) -> Reading:
         raise LockError(file, f"is JSON, but not a Pipfile.lock; {WRONG_FILE}")
     if (version := meta.get("pipfile-spec")) != _VERSION:
         raise LockError(file, f"Pipfile.lock version {version!a:.40} is unknown; this mirror reads version {_VERSION}")
-    collector, lines = Collector(file), _lines(text)
+    collector, lines, indexes = Collector(file), _lines(text), _indexes(meta.get("sources"))
     for category, packages in document.items():
         if category == "_meta" or not isinstance(packages, dict):
             continue
         for name, package in packages.items():
-            _read(collector, name, package if isinstance(package, dict) else {}, lines.get(name))
+            _read(collector, name, package if isinstance(package, dict) else {}, lines.get(name), indexes)
     return collector.reading(_KIND)
 
 
-def _read(collector: Collector, name: str, package: dict[str, Any], line: int | None) -> None:
+def _indexes(sources: object) -> dict[str, object]:
+    """Return the URLs of indexes by the names that packages give them."""
+    named = sources if isinstance(sources, list) else ()
+    return {name: one.get("url") for one in named if isinstance(one, dict) and isinstance(name := one.get("name"), str)}
+
+
+def _read(
+    collector: Collector, name: str, package: dict[str, Any], line: int | None, indexes: dict[str, object]
+) -> None:
     if elsewhere := next((place for key, place in _ELSEWHERE.items() if key in package), None):
         if project := collector.project(name, line):
             collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
@@ -49,7 +57,10 @@ def _read(collector: Collector, name: str, package: dict[str, Any], line: int | 
         return  # a part of the project itself
     version, hashes = package.get("version"), package.get("hashes")
     if isinstance(version, str) and version.startswith("=="):
-        collector.pin(name, version.lstrip("=").strip(), hashes if isinstance(hashes, list) else [], line)
+        index = package.get("index")
+        found = indexes.get(index) if isinstance(index, str) else None
+        hashes = hashes if isinstance(hashes, list) else []
+        collector.pin(name, version.lstrip("=").strip(), hashes, line, index=found)
     elif project := collector.project(name, line):
         # pipenv writes "*" for what the markers exclude on the machine that locks.
         message = f"{project} has no version, since pipenv locks for one machine; add it to [mirror] projects"

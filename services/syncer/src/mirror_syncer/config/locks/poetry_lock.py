@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from mirror_syncer.config.locks.collector import Collector, Reading
+from mirror_syncer.config.locks.lock_index import PYPI
 from mirror_syncer.config.locks.problem import LockError
 from mirror_syncer.config.locks.toml_lock import Table, TomlLock, file_hashes, major
 
@@ -24,7 +25,7 @@ def is_pdm_lock(lock: TomlLock) -> bool:
 
 def read_poetry_lock(lock: TomlLock) -> Reading:
     """
-    Return the pins of all packages; a legacy source is an index by another name.
+    Return the pins of all packages; a legacy source is an index, and a package without a source comes from PyPI.
 
     Raises:
         LockError: its format is unknown.
@@ -33,13 +34,13 @@ def read_poetry_lock(lock: TomlLock) -> Reading:
     _check(lock, _POETRY, metadata["lock-version"], _POETRY_VERSIONS)
     collector, files = Collector(lock.file), metadata.get("files")  # lock-version 1 has them apart, by name
     for package, line in lock.packages("package"):
-        source = package.get("source")
-        kind = source.get("type") if isinstance(source, dict) else None
+        source = package.get("source", {"url": PYPI})
+        kind, index = (source.get("type"), source.get("url")) if isinstance(source, dict) else (None, None)
         if _is_indexed(collector, package, line, [kind] if isinstance(kind, str) else []):
             name = package.get("name")
             apart = files.get(name) if isinstance(files, dict) and isinstance(name, str) else None
             hashes = file_hashes(package.get("files", apart))
-            collector.pin(name, package.get("version"), hashes, line)
+            collector.pin(name, package.get("version"), hashes, line, index=index)
     return collector.reading(_POETRY)
 
 

@@ -42,7 +42,8 @@ def read_pylock(lock: TomlLock) -> Reading:
             if project := collector.project(package.get("name"), line):
                 collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
         elif "directory" not in package:
-            collector.pin(package.get("name"), package.get("version"), _hashes(package), line)
+            name, version = package.get("name"), package.get("version")
+            collector.pin(name, version, _hashes(package), line, index=package.get("index"))
     return collector.reading(_KIND)
 
 

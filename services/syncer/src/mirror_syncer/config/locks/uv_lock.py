@@ -37,7 +37,8 @@ def read_uv_lock(lock: TomlLock) -> Reading:
                 collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
         elif not _LOCAL & source.keys():
             hashes = [*file_hashes(package.get("sdist")), *file_hashes(package.get("wheels", []))]
-            collector.pin(package.get("name"), package.get("version"), hashes, line)
+            name, version = package.get("name"), package.get("version")
+            collector.pin(name, version, hashes, line, index=source.get("registry"))
     return collector.reading(_KIND)
 
 

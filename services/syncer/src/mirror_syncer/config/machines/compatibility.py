@@ -6,7 +6,7 @@ uv, and pip on the first patch release of its Python. So the newest releases of 
 installers, and for a machine with 3.11.2 where the newest release wants 3.11.5.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
 from typing import TypeVar
 
@@ -15,7 +15,9 @@ from mirror_syncer.config.machines.legacy_formats import read_legacy_target
 from mirror_syncer.config.machines.machines import Machines, Sdists
 from mirror_syncer.config.machines.requires_python import MAX_LENGTH, read_requires_python
 
+# As constants, because an enumeration looks its members up slowly.
 _NO_INSTALLER, _PIP_ALONE = Installers.NONE, Installers.PIP
+_WHERE_NEEDED, _NONE = Sdists.WHERE_NEEDED, Sdists.NONE
 _WHEEL = ".whl"
 # A page has tens of different tags and requires-python, all of PyPI thousands; a hostile one any number of them.
 _MAX_ENTRIES = 16_384
@@ -47,6 +49,7 @@ class Compatibility:
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
+        self._sdists = machines.sdists
         self._pythons = machines.pythons or (None,)
         self._platforms = machines.platforms or (None,)
         self._machine_count = len(self._pythons) * len(self._platforms)
@@ -80,8 +83,12 @@ class Compatibility:
         if installers is _NO_INSTALLER:
             return self._read_legacy_name(filename) & admitted
         if filename.endswith(_WHEEL):
-            return self._tagged[filename.split("-", 2)[2]] & admitted
+            return self.fits_wheel(filename, requires_python)
         return admitted & ~self.uv if installers is _PIP_ALONE else admitted
+
+    def fits_wheel(self, filename: str, requires_python: str | None) -> int:
+        """Return the clients that can use a file with a wheel's name."""
+        return self._tagged[filename.split("-", 2)[2]] & self._admitted[requires_python or ""]
 
     def wants_sdist(self, sdist: int, wheels: int) -> bool:
         """
@@ -91,10 +98,8 @@ class Compatibility:
             sdist: the clients that it fits.
             wheels: the clients that the mirrored wheels of its release fit.
         """
-        if self._machines.sdists is Sdists.NONE:
-            return False
-        if self._machines.sdists is Sdists.ALL or self._any_python or self._any_platform:
-            return sdist != 0
+        if self._sdists is not _WHERE_NEEDED or self._any_python or self._any_platform:
+            return self._sdists is not _NONE and sdist != 0
         # By pip's readings alone: a release that only uv's admits is not meant for that Python, and hardly builds.
         return sdist & ~wheels & ~self.uv != 0
 
@@ -119,7 +124,7 @@ class Compatibility:
 
     def why_no_sdist(self) -> str:
         """Return the sentence why an sdist that fits a client is not mirrored."""
-        if self._machines.sdists is Sdists.NONE:
+        if self._sdists is _NONE:
             return 'mirror.toml selects no sdists: sdists = "none"'
         return "no machine of mirror.toml needs the sdist: the release has a wheel for each that it admits"
 
@@ -195,28 +200,35 @@ def compatibility(machines: Machines) -> Compatibility:
     return Compatibility(machines)
 
 
-def are_newest(releases: Iterable[int], count: int, *, everyone: int = -1) -> Iterator[bool]:
+class Places:
     """
-    Yield for each release whether it is among the newest ones of any client.
+    The places among the newest releases: each client has a number of them, and the newest that it fits take them.
 
     Args:
-        releases: the clients that each of them fits; the newest first.
-        count: how many of them are wanted of each client.
-        everyone: all clients; after the last release that one of them wants, nothing is yielded.
+        count: how many places each client has.
+        everyone: all clients.
     """
-    # One counter for each client, one mask for each binary digit of all counters. Each counter begins ``count`` below
-    # a power of two, so it overflows when the client has enough.
-    digits = count.bit_length()
-    planes = [-((1 << digits) - count >> digit & 1) for digit in range(digits)]
-    full = 0
-    for clients in releases:
-        carry = clients & ~full
-        yield carry != 0
-        for digit in range(digits):
-            planes[digit], carry = planes[digit] ^ carry, planes[digit] & carry
-        full |= carry
-        if full == everyone:
-            return
+
+    def __init__(self, count: int, *, everyone: int = -1) -> None:
+        # One counter for each client, one mask for each binary digit of all counters. Each counter begins ``count``
+        # below a power of two, so it overflows when the client has enough.
+        digits = count.bit_length()
+        self._planes = [-((1 << digits) - count >> digit & 1) for digit in range(digits)]
+        self._full = 0
+        self._everyone = everyone
+        self.are_taken = everyone == 0
+        """Whether no client has a place left."""
+
+    def take(self, clients: int) -> bool:
+        """Take a place of each of the clients that a release fits; return whether one of them had a place left."""
+        carry = left = clients & ~self._full
+        planes = self._planes
+        for digit, plane in enumerate(planes):
+            planes[digit], carry = plane ^ carry, plane & carry
+        if carry:
+            self._full |= carry
+            self.are_taken = self._full == self._everyone
+        return left != 0
 
 
 def _index(sets: Iterable[Iterable[T]]) -> dict[T, int]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from mirror_syncer.config.machines.platforms import Platform, parse_platform
 from mirror_syncer.config.machines.pythons import Python, parse_python
-from mirror_syncer.config.toml.document import shown
+from mirror_syncer.config.toml.values import shown
 
 
 class Sdists(StrEnum):
@@ -17,6 +17,9 @@ class Sdists(StrEnum):
     """Those of releases without a wheel for one of the machines."""
     ALL = "all"
     NONE = "none"
+
+
+_ALL = Sdists.ALL  # an enumeration looks its members up slowly, and each page asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,11 @@ class Machines:
     @property
     def are_all(self) -> bool:
         """Whether every machine may install from the mirror, so that no file is left out."""
-        return not self.pythons and not self.platforms and self.sdists is Sdists.ALL
+        return not self.pythons and not self.platforms and self.sdists is _ALL
+
+    def __hash__(self) -> int:
+        # Coarse, because each page asks for it: a hash of all parts takes 5 µs.
+        return len(self.pythons) << 8 ^ len(self.platforms)
 
     def __str__(self) -> str:
         pythons, platforms = _shortened(self.pythons), _shortened(self.platforms)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from packaging.tags import mac_platforms
 
-from mirror_syncer.config.toml.document import shown
+from mirror_syncer.config.toml.values import shown
 
 _UNIX = ("x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64")
 _X86 = ("x86_64", "i686")

@@ -9,7 +9,7 @@ from itertools import chain
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, generic_tags
 
-from mirror_syncer.config.toml.document import shown
+from mirror_syncer.config.toml.values import shown
 
 _FORM = re.compile(r"(?P<prefix>pp|graalpy)?(?P<major>[23])\.(?P<minor>0|[1-9]\d?)(?P<threads>t)?", re.ASCII)
 # What else people write: cp311, py311, python3.11, 3.11.4, PyPy3.11, 3.13-nogil.

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from mirror_contract import PolicyProblem, parse_project_name
-from mirror_syncer.config.locks import parse_lock_pattern
+from mirror_syncer.config.locks.patterns import parse_lock_pattern
 from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH, ProjectLine, parse_root
 from mirror_syncer.config.policy.closure import Dependencies, Limits
 from mirror_syncer.config.policy.policy import Scope

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config.advisories import AdvisorySource
-from mirror_syncer.config.locks import Locks, LockSource
+from mirror_syncer.config.advisories.feed import AdvisorySource
+from mirror_syncer.config.locks.lock_source import Locks, LockSource
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.config.policy.contradictory_rules import contradictory_rules

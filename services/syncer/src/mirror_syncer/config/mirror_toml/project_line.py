@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from mirror_contract import PolicyProblem, parse_project_name
 from mirror_syncer.config.policy.selection import Selection, VersionRule
-from mirror_syncer.config.toml.document import Count, Line, TomlDocument, shown
+from mirror_syncer.config.toml.document import Count, Line, TomlDocument
+from mirror_syncer.config.toml.values import shown
 from mirror_syncer.model.need import Need
 
 MAX_NAME_LENGTH = 2_000

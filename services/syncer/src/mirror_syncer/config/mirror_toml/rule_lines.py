@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH, parse_requirement
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.patterns import compile_pattern
-from mirror_syncer.config.toml.document import Line, Moment, shown
+from mirror_syncer.config.toml.document import Line, Moment
+from mirror_syncer.config.toml.values import shown
 
 _MAX_REASON = 500  # characters
 

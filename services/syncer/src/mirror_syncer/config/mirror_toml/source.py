@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyState
-from mirror_syncer.config.advisories import AdvisorySource
+from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
 from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
 from mirror_syncer.config.mirror_toml.tables import parse_policy

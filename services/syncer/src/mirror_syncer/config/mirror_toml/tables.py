@@ -10,7 +10,8 @@ from packaging.utils import NormalizedName
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from mirror_contract.distributions import DistributionType
-from mirror_syncer.config.advisories import STALE_AFTER, BlockingRules, Location, Severity
+from mirror_syncer.config.advisories import BlockingRules, Location, Severity
+from mirror_syncer.config.advisories.location import STALE_AFTER
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.config.mirror_toml.dependencies import DependenciesTable, LimitsTable, follow_problems
 from mirror_syncer.config.mirror_toml.project_line import LATEST, ProjectLine, contradictions, roots_of, select
@@ -31,8 +32,8 @@ from mirror_syncer.config.toml.document import (
     Table,
     TomlDocument,
     quoted,
-    shown,
 )
+from mirror_syncer.config.toml.values import shown
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import Sha256, parse_sha256
 

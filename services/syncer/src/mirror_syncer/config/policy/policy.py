@@ -12,7 +12,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import parse_version
-from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisories, BlockingRules, Location
+from mirror_syncer.config.advisories import NO_ADVISORIES, Advisories, BlockingRules, Location
+from mirror_syncer.config.advisories.location import STALE_AFTER
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.block import Block, BlockedNames, Blocking

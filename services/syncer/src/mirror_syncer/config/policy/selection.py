@@ -66,9 +66,7 @@ class Selection:
         return any(rule.keeps_all for rule in self.rules)
 
     def idle_lines(self, name: NormalizedName, versions: Iterable[Version]) -> Iterator[str]:
-        """Yield, for a project with several lines, a sentence about each line that matches none of its releases."""
-        if len(self.rules) == 1:
-            return
+        """Yield a sentence about each line that matches none of a project's releases; it is for several lines."""
         versions = tuple(versions)
         for specifier in dict.fromkeys(rule.specifier for rule in self.rules):
             if specifier and not any(specifier.contains(version, prereleases=True) for version in versions):

@@ -1,7 +1,6 @@
 """A TOML document for people: read by pydantic's models, with every problem at once, each with its key and line."""
 
 import difflib
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
 from mirror_syncer.config.toml.lines import Path, is_deeper, locate_keys
+from mirror_syncer.config.toml.values import shown
 
 _POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
@@ -22,7 +22,6 @@ _SIZES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _MAX_DEPTH = 100
-_MAX_SHOWN = 80  # characters of a wrong value
 _KEY_ERROR = "[key]"  # pydantic's last part of a place where a key is wrong, not its value
 _NAMING = frozenset({"name", "allow"})  # keys that a line of a list stands for where it is no table
 
@@ -193,14 +192,6 @@ def load_toml(text: str) -> dict[str, Any]:
         last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
         message = f"is not TOML: {found['message'] if found else error}"
         raise DocumentError([PolicyProblem(line=last, message=message)]) from error
-
-
-def shown(value: object) -> str:
-    """Return a value much as TOML writes it, and not too long."""
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _key(path: Path) -> str:

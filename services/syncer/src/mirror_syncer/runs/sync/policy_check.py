@@ -8,7 +8,8 @@ from pathlib import Path
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.closure_source import ClosureSource
-from mirror_syncer.config import PolicyError, PolicySource, judge_policy
+from mirror_syncer.config.mirror_toml.file import PolicyError, judge_policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.runs.sync.candidate_closure import with_dependencies
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.policy_preview import FilePreviewer, ProjectsConcerned

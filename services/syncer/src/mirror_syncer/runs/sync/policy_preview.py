@@ -8,7 +8,7 @@ of these is judged by both, from the stored pages: the largest first, as many as
 import heapq
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from packaging.utils import NormalizedName
 
@@ -18,7 +18,6 @@ from mirror_syncer.config import Condition, Fingerprints, Policy, decide, decide
 from mirror_syncer.errors import PathError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.page import File, Page, PublishedPage
-from mirror_syncer.work.transfer import StoredPages
 
 MAX_JUDGED_PROJECTS = 5_000
 _MAX_LARGEST = 10
@@ -30,6 +29,13 @@ class _Published(NamedTuple):
 
     bytes: int
     name: NormalizedName
+
+
+class Pages(Protocol):
+    """What reads pages, as ``StoredPages`` does."""
+
+    def read(self, name: NormalizedName, /) -> tuple[Page, PublishedPage | None]:
+        """Return upstream's page as it was last taken, and ours."""
 
 
 class _Sum:
@@ -114,7 +120,7 @@ class FilePreviewer:
         current: Policy,
         candidate: Policy,
         *,
-        pages: StoredPages,
+        pages: Pages,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -2,9 +2,9 @@
 
 from functools import cached_property
 from http import HTTPStatus
-from http.client import responses
 
 _CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
+_KNOWN = frozenset(HTTPStatus)
 
 
 class Head:
@@ -48,4 +48,5 @@ class Head:
     @property
     def status_text(self) -> str:
         """Status code and standard reason phrase; upstream's own phrase is not trusted."""
-        return f"{self.status} {responses.get(self.status, '')}".rstrip()
+        phrase = HTTPStatus(self.status).phrase if self.status in _KNOWN else ""
+        return f"{self.status} {phrase}".rstrip()

@@ -60,7 +60,8 @@ class MetadataTransfer:
             digest = Sha256(hashlib.sha256(own).hexdigest())
             if promise not in (None, digest):
                 tally.broken_promises.append(_broken(name, file, digest))
-            if damaged or self._tree.digest(beside) != digest:
+            # Beside a wheel that was just downloaded there is usually none, and a look takes as long as the write.
+            if damaged or isinstance(content, bytes) or self._tree.digest(beside) != digest:
                 self._tree.write_metadata(name, place, own)
             return replace(file, core_metadata=digest)
         if promise is None:
