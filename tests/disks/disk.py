@@ -69,7 +69,7 @@ class Disk:
                 users = _users(self.directory)
                 subprocess.run(["umount", "--lazy", self.directory], check=True)
                 raise AssertionError(f"{done.stderr.decode()}{users}")
-            # A connection that a thread still used when this process closed the catalog stays open until it is collected.
+            # A connection that a thread still used when this process closed the catalog is open until it is collected.
             gc.collect()
             time.sleep(0.02)
 
