@@ -16,12 +16,14 @@ from syncer.runs.test_whole_index import create_empty_projects, publish, request
 from syncer.site import Running, Site
 
 IN_MERGE = """
+from mirror_syncer.catalog import listing
 from mirror_syncer.catalog.listing import Listing
+listing.BATCH_ROWS = 1
 merge = Listing._merge
-def die(self, beginning, listed, **options):
+def die(self, beginning, listed, new, **options):
     if beginning == "m":
         os.kill(os.getpid(), signal.SIGKILL)
-    return merge(self, beginning, listed, **options)
+    return merge(self, beginning, listed, new, **options)
 Listing._merge = die
 """
 
