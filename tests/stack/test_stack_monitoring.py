@@ -27,6 +27,9 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
+# Other tests fill the disk meanwhile; tests/monitoring proves the rule itself.
+_OF_THIS_DISK = ("MirrorVolumeFillingUp", "")
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -53,10 +56,10 @@ class Watched:
         return float(found[0]["value"][1]) if found else None
 
     def firing(self) -> set[tuple[str, str]]:
-        """Return the firing alerts, each with its service, if it has one."""
+        """Return the firing alerts, each with its service, if it has one; not what this machine's own disk causes."""
         alerts = self.prometheus.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"]
         labels = [alert["labels"] for alert in alerts if alert["state"] == "firing"]
-        return {(label["alertname"], label.get("service", "")) for label in labels}
+        return {(label["alertname"], label.get("service", "")) for label in labels} - {_OF_THIS_DISK}
 
 
 def hurried(directory: Path) -> Path:
