@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import Catalog, KnownList
+from mirror_syncer.catalog import Catalog, KnownList, new_rows
 from mirror_syncer.catalog.new_rows import insert_listed
 from mirror_syncer.catalog.schema import project
 from mirror_syncer.model.project import CatalogUpdate, ProjectRow
@@ -190,6 +190,25 @@ def test_first_list_leaves_totals_indexes_and_triggers_as_one_by_one(tmp_path: P
     with made._engine.connect() as connection:
         assert connection.scalar(sa.text("PRAGMA integrity_check")) == "ok"
     made.close()
+
+
+def test_list_makes_the_indexes_that_an_earlier_one_could_not(tmp_path: Path) -> None:
+    """If the disk is full when a first list makes its indexes, the next list makes them, without a restart."""
+    made = Catalog.in_directory(tmp_path)
+    before = schema(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(new_rows, "make_indexes", refuse)
+        with pytest.raises(sa.exc.OperationalError, match="full"):
+            made.listing.merge(parts(many(2_500)), known(3_000), now=0)
+    assert schema(made) < before
+    made.listing.merge(parts(many(2_501)), known(3_001), now=0)
+    assert schema(made) == before
+    made.close()
+
+
+def refuse(_: sa.Engine) -> None:
+    """Fail as SQLite does on a full disk."""
+    raise sa.exc.OperationalError("CREATE INDEX", {}, Exception("database or disk is full"))
 
 
 def test_first_list_may_be_killed_at_any_moment(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ _LISTED = {
 
 
 def insert_listed(engine: sa.Engine, rows: Rows) -> None:
-    """Insert the rows of new projects, in transactions of some."""
+    """Insert the rows of new projects, ``BATCH_ROWS`` in a transaction."""
     for start in range(0, len(rows), BATCH_ROWS):
         some = rows[start : start + BATCH_ROWS]
         with engine.begin() as connection:
@@ -49,11 +49,16 @@ def insert_listed(engine: sa.Engine, rows: Rows) -> None:
 
 @contextmanager
 def indexes_afterwards(engine: sa.Engine) -> Iterator[None]:
-    """Make the indexes after the block if it inserts the first rows of a list; see ``make_indexes``."""
+    """
+    Make the indexes after the block if it inserts the first rows of a list; see ``make_indexes``.
+
+    If their disk was full then, a later list makes them.
+    """
     with engine.connect() as connection:
         known = connection.execute(sa.select(project.c.name).where(project.c.wanted_serial.is_not(None)).limit(1))
         is_first = engine.dialect.name == "sqlite" and known.first() is None
     if not is_first:
+        make_indexes(engine)
         yield
         return
     with engine.begin() as connection:
@@ -66,7 +71,7 @@ def indexes_afterwards(engine: sa.Engine) -> Iterator[None]:
 
 
 def make_indexes(engine: sa.Engine) -> None:
-    """Make the indexes that are missing: after a first list, or at a start if the process was killed meanwhile."""
+    """Make the indexes that are missing, usually none: a first list was interrupted, or has just ended."""
     if engine.dialect.name != "sqlite":
         return
     master = sa.table("sqlite_master", sa.column("name"))
