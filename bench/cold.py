@@ -88,22 +88,22 @@ def _slow_disk(room: Path) -> Iterator[tuple[Path, Path]]:
         file.truncate(2 * _FILES * (_FILE_BYTES + 8_192))
     subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)  # noqa: S603, S607 - Debian's
     find = ["losetup", "--find", "--show", str(image)]
-    device = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    device = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - as above
     try:
-        subprocess.run(["mount", "-o", "noatime", device, str(mounted)], check=True)  # noqa: S603, S607
+        subprocess.run(["mount", "-o", "noatime", device, str(mounted)], check=True)  # noqa: S603, S607 - as above
         try:
             (mounted / "tree").mkdir()
             yield mounted / "tree", Path(device)
         finally:
-            subprocess.run(["umount", str(mounted)], check=True)  # noqa: S603, S607
+            subprocess.run(["umount", str(mounted)], check=True)  # noqa: S603, S607 - as above
     finally:
-        subprocess.run(["losetup", "--detach", device], check=True)  # noqa: S603, S607
+        subprocess.run(["losetup", "--detach", device], check=True)  # noqa: S603, S607 - as above
 
 
 @contextmanager
 def _limited(device: Path) -> Iterator[None]:
     """Have the kernel limit reads from a device, by cgroups of either version."""
-    number = os.stat(device).st_rdev  # noqa: PTH116
+    number = device.stat().st_rdev
     numbers = f"{os.major(number)}:{os.minor(number)}"
     older = Path("/sys/fs/cgroup/blkio/blkio.throttle.read_bps_device")
     group = Path("/sys/fs/cgroup/bench")

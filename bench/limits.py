@@ -50,20 +50,21 @@ class LimitsTrial:
         syncs: list[float] = []
         requests: list[float] = []
         creations: list[float] = []
+
+        def create() -> None:
+            homes.append(place := ground.fresh("creation"))
+            creations.append(_ceiling(room, "creation", f"{place} {corpus.file_count} {mean}"))
+
         mean = max(1, corpus.byte_count // corpus.file_count)
         urls = [f"{PLAIN.origin}/simple/{name}/" for name in corpus.projects]
         urls += [f"{PLAIN.origin}/packages/{file.path}" for file in corpus.files]
         with serving(corpus.directory, PLAIN, directory=room):
             for number in range(options.pairs):
-                place = ground.fresh("creation")
-                homes.append(place)
                 in_turns(
                     number,
                     lambda: syncs.append(_sync(ground, homes)),
                     lambda: requests.append(_ceiling(room, "requests", "\n".join(urls))),
-                    lambda place=place: creations.append(  # type: ignore[misc]
-                        _ceiling(room, "creation", f"{place} {corpus.file_count} {mean}")
-                    ),
+                    create,
                 )
         _add(
             figures, "wide: requests to upstream", "requests/s", len(urls), {"pypi-mirror": syncs, "libcurl": requests}

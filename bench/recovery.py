@@ -51,7 +51,7 @@ async def main() -> None:
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         volume.close()
         catalog.close()
-    print(f"{recovered} projects with {files} files: {wall:.2f} s, of which {processor:.2f} s are processor time")
+    print(f"{recovered} projects with {files} files: {wall:.2f} s of wall clock, {processor:.2f} s of processor")
 
 
 def _folders(home: Path) -> tuple[Path, Path, Path]:

@@ -84,7 +84,7 @@ class ServingTrial:
         costs: dict[str, list[float]] = {_OURS: [], _BARE: []}
         seconds = _QUICK_SECONDS if options.quick else _SECONDS
         _check(_OURS, request)
-        time.sleep(_WARM_SECONDS)
+        time.sleep(_WARM_SECONDS)  # until nginx counts the file as one in the page cache, see nginx/warm.js
         for number in range(options.pairs):
             for who in (_OURS, _BARE)[:: -1 if number % 2 else 1]:
                 _check(who, request)

@@ -1,4 +1,4 @@
-"""Closures of a few releases, each of which shows one rule."""
+"""Small closures, one for each rule."""
 
 import asyncio
 from collections.abc import Iterable

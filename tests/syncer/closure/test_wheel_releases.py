@@ -17,6 +17,15 @@ def maker() -> IndexMaker:
     return index
 
 
+def maker_of_lib() -> IndexMaker:
+    """Return an index whose app needs lib, which has a wheel only in the older release, and that needs base."""
+    index = maker()
+    index.upload("app", "1.0", "lib")
+    index.upload("lib", "2.0", sdist=True)
+    index.upload("lib", "1.0", "base")
+    return index
+
+
 def close(index: IndexMaker, *, machines: str = TWO_BY_TWO) -> Closure:
     """Return the closure of the line ``app``."""
     return close_from(MemorySource(index.index()), machines=machines)
@@ -109,20 +118,14 @@ def test_older_release_that_needs_no_build_is_kept() -> None:
 
 def test_wheel_that_needs_a_build_in_turn_is_no_help() -> None:
     """If the release with a wheel requires something that has none, the newest releases are built."""
-    index = maker()
-    index.upload("app", "1.0", "lib")
-    index.upload("lib", "2.0", sdist=True)
-    index.upload("lib", "1.0", "base")
+    index = maker_of_lib()
     index.upload("base", "1.0", sdist=True)
     assert kept(close(index), "lib") == {"2.0"}
 
 
 def test_build_is_avoided_in_two_steps() -> None:
     """What the release with a wheel requires is taken with a wheel, too."""
-    index = maker()
-    index.upload("app", "1.0", "lib")
-    index.upload("lib", "2.0", sdist=True)
-    index.upload("lib", "1.0", "base")
+    index = maker_of_lib()
     index.upload("base", "2.0", sdist=True)
     index.upload("base", "1.0")
     closure = close(index)

@@ -19,7 +19,7 @@ _LONG = f"odd-{'1' * 229}-py3-none-any.whl"  # of 250 bytes, so that none is lef
 
 @pytest.fixture
 def lines(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """Return a mirror of two lines, of which one needs the odd project."""
+    """Return a mirror of two lines; one of them needs the odd project."""
     upload(pypi, "app 1.0: odd, good", "odd 1.0: base", "good 1.0", "base 1.0", "other 1.0: tool", "tool 1.0")
     choose(site, "app", "other")
     return site

@@ -36,7 +36,7 @@ async def wait_until_queued(running: Running, name: str) -> None:
 
 
 async def test_named_sync_during_a_first_sync_ends_soon(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync six` overtakes 5,000 slow projects, of which at most 2,000 are in memory and few end meanwhile."""
+    """`sync six` overtakes 5,000 slow projects: few of them end meanwhile, and at most 2,000 are in memory."""
     create_empty_projects(pypi, 5_000)
     publish(pypi, "six")
     pypi.faults.on_page().delay(0.2)

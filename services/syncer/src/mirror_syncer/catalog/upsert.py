@@ -24,7 +24,7 @@ def upsert(
     Insert rows with the same columns, or replace existing ones; other columns stay unchanged.
 
     Args:
-        changes: for columns of existing rows that do not simply get the new row's value.
+        changes: columns of existing rows that get another value than the new row's.
     """
     if not rows:
         return

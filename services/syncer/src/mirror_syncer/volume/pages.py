@@ -84,7 +84,7 @@ class StagedPages:
                 if name not in self.names:
                     unlink(f"{self.directory}/{name}")
             for name in self.names:
-                os.rename(temporary(self.directory, name), f"{self.directory}/{name}")  # noqa: PTH104
+                os.rename(temporary(self.directory, name), f"{self.directory}/{name}")  # noqa: PTH104 - text
         durability.directory_changed(self.directory)
 
     def discard(self) -> None:
@@ -101,7 +101,7 @@ def stage_pages(directory: str, *, files: Mapping[str, bytes], first: bool, dura
                 os.mkdir(home)  # noqa: PTH102 - text
             except FileExistsError:  # left by an interrupted publication
                 discard_temporaries(directory)
-                os.mkdir(home)  # noqa: PTH102
+                os.mkdir(home)  # noqa: PTH102 - text
         times = mtimes(None if first else directory)
         for name, body in files.items():
             path = f"{home}/{name}" if first else temporary(directory, name)
@@ -132,7 +132,7 @@ def discard_temporaries(directory: str) -> None:
     for name in NAMES:
         unlink(temporary(directory, name))
     if os.path.isdir(directory) and not os.listdir(directory):  # noqa: PTH112, PTH208 - as above
-        os.rmdir(directory)  # noqa: PTH106
+        os.rmdir(directory)  # noqa: PTH106 - text
 
 
 def temporary(directory: str, name: str) -> str:
@@ -156,7 +156,7 @@ def mtimes(directory: str | None) -> dict[str, int]:
     newest = 0
     for name in NAMES if directory else ():
         try:
-            newest = max(newest, int(os.stat(f"{directory}/{name}").st_mtime))  # noqa: PTH116
+            newest = max(newest, int(os.stat(f"{directory}/{name}").st_mtime))  # noqa: PTH116 - text
         except FileNotFoundError:
             continue
     later = max(int(time.time()), newest + 2)

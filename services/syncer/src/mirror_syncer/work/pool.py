@@ -22,8 +22,8 @@ log = structlog.get_logger()
 
 # Active jobs of each worker before another process is started, which takes 0.4 s and then does 200 projects a second.
 _JOBS_PER_WORKER = 4
-# Inspections run in a thread a core. Only small files, of which Python itself is most of the work, need processes; and
-# as many of them as pay for the start of one.
+# Inspections run in one thread per core. Another process pays only for small files, where most of the time is Python's
+# own, and only if there are enough of them for its start.
 _SMALL_FILE_BYTES = 2**17
 _FILES_FOR_A_PROCESS = 1_000
 

@@ -53,7 +53,7 @@ class Release:
         self.equal_versions.append(version)
 
     def restrict(self, file: File, installers: Installers) -> None:
-        """Note which installers take a file, of which not both take it."""
+        """Note which installers take a file that not both of them take."""
         if isinstance(self.restricted, MappingProxyType):
             self.restricted = {}
         self.restricted[file.filename] = installers

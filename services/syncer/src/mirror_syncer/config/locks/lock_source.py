@@ -138,7 +138,7 @@ class LockSource:
         if seen and all(self._directory.stamp(name) == stamp for name, stamp in seen.stamps.items()):
             return seen
         # The formats take 0.015 s to import, and most mirrors have no lock.
-        from mirror_syncer.config.locks.formats import decode, read_lock  # noqa: PLC0415
+        from mirror_syncer.config.locks.formats import decode, read_lock  # noqa: PLC0415 - see above
 
         stamps = dict[str, Stamp]()
 

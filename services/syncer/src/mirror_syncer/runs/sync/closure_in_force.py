@@ -111,8 +111,8 @@ class ClosureInForce:
     ) -> Closure | None:
         """Return the closure of the policy in force; None: it needs something of upstream, which is not asked."""
         # Resolver and solver take 0.03 s to import, and most syncs resolve nothing.
-        from mirror_syncer.closure.closure_source import ClosureSource  # noqa: PLC0415
-        from mirror_syncer.closure.resolution import resolve  # noqa: PLC0415
+        from mirror_syncer.closure.closure_source import ClosureSource  # noqa: PLC0415 - see above
+        from mirror_syncer.closure.resolution import resolve  # noqa: PLC0415 - see above
 
         settings, volume = self._context.settings, self._context.volume
         policy = await asyncio.to_thread(self._policy_of, run)
