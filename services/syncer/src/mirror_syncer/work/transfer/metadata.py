@@ -60,7 +60,7 @@ class MetadataTransfer:
             digest = Sha256(hashlib.sha256(own).hexdigest())
             if promise not in (None, digest):
                 tally.broken_promises.append(_broken(name, file, digest))
-            # Beside a wheel that was just downloaded there is usually none, and a look takes as long as the write.
+            # Beside a wheel that was just downloaded there is usually none, so it is written without a look.
             if damaged or isinstance(content, bytes) or self._tree.digest(beside) != digest:
                 self._tree.write_metadata(name, place, own)
             return replace(file, core_metadata=digest)
