@@ -303,7 +303,8 @@ class Dispatcher:
                 log.error("project failed", project=task.name, exc_info=error)
             failure = Failure(project=task.name, reason=reason)
             # With dependencies, a project is published in several steps, and may fail in each.
-            run.report.add(*(one for one in (failure,) if one not in run.report.failures))
+            if failure not in run.report.failures:
+                run.report.add(failure)
         is_refresh = task.action not in (Action.VERIFY, Action.COLLECT)
         await self._discard(task, run, error=error if is_refresh and isinstance(error, PathError) else None)
 

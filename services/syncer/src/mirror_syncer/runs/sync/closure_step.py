@@ -212,6 +212,7 @@ class ClosureStep:
             if project_policy is None or row is None:
                 continue
             by = fingerprint(project_policy, legacy_json=policy.serve.legacy_json)
-            if row.fingerprint != by if row.published else not published and name in kept:
+            is_due = row.fingerprint != by if row.published else not published and name in kept
+            if is_due:
                 due.append((name, by))
         return due
