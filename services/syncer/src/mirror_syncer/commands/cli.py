@@ -1,7 +1,7 @@
 """
 The command line, ``mirror-syncer``.
 
-Each command imports what it needs when it runs, so that ``--help`` imports nothing but typer.
+Each command imports what it needs when it runs, so that ``--help`` imports no library but typer.
 """
 
 import gc
