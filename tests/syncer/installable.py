@@ -34,13 +34,18 @@ def missing(site: Site) -> list[str]:
 
 @asynccontextmanager
 async def watched(site: Site) -> AsyncIterator[list[str]]:
-    """Look at the published pages again and again during the block; yield what was ever missing."""
+    """
+    Look at the published pages again and again during the block; yield what was ever missing.
+
+    It looks in the event loop, between the steps of the sync, so it sees each commit group whole: a group renames its
+    pages one after the other, and those of a circle have no order in which each can be installed.
+    """
     found: list[str] = []
     ended = asyncio.Event()
 
     async def watch() -> None:
         while not ended.is_set():
-            found.extend(await asyncio.to_thread(missing, site))
+            found.extend(missing(site))
             await asyncio.sleep(0.002)
 
     watching = asyncio.create_task(watch())
