@@ -247,7 +247,7 @@ async def test_many_who_ask_leave_threads_for_the_counting(tmp_path: Path, monke
         asked.append(wanted.project)
         if len(asked) == 2:
             loop.call_soon_threadsafe(busy.set)
-        release.wait(10)
+        release.wait(60)
         day = date(2026, 11, 22)
         return Downloads(since=day, until=day, project=wanted.project, downloads=1, days=[], file_types=[], clients=[])
 

@@ -6,8 +6,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -307,6 +309,21 @@ def test_killed_control_counts_each_line_once(tmp_path: Path, logs: Path) -> Non
     finally:
         control.kill()
         control.wait()
+
+
+@pytest.mark.proves("reliability/host")
+def test_first_connections_at_once_create_one_store(tmp_path: Path) -> None:
+    """Of four threads that open a new store at once, as a page of statistics does, none is refused."""
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(50):
+            at_once = threading.Barrier(4)
+
+            def opened(path: Path = tmp_path / f"{number}.db", at_once: threading.Barrier = at_once) -> int:
+                at_once.wait(60)
+                with closing(connect(path)) as connection:
+                    return int(connection.execute("SELECT count(*) FROM download").fetchone()[0])
+
+            assert [thread.result() for thread in [threads.submit(opened) for _ in range(4)]] == [0] * 4
 
 
 # A line each millisecond, until it is told that there were enough; then it prints how many there were.

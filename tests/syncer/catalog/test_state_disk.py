@@ -1,11 +1,15 @@
 """A full or broken disk of the catalog: the run fails with a remedy, and with free space the next recovers."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
+from mirror_syncer.catalog import Catalog
 from syncer.commands.test_cli import mirror_syncer
 from syncer.mounts import fill, small_disk
 from syncer.site import Site
@@ -135,6 +139,21 @@ async def test_state_disk_full_for_the_first_write_ends_the_command(
     assert "Traceback" not in full.err
     assert roomy.code == 0
     assert len(small_state.filenames("six")) == 4
+
+
+@pytest.mark.proves("reliability/host")
+def test_commands_at_once_create_one_catalog(tmp_path: Path) -> None:
+    """Of two that open a new catalog at once, such as the service and ``plan``, neither is refused."""
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(20):
+            at_once = threading.Barrier(2)
+
+            def opened(url: str = f"sqlite:///{tmp_path / str(number)}", at_once: threading.Barrier = at_once) -> None:
+                at_once.wait(60)
+                Catalog(url).close()
+
+            for opening in [threads.submit(opened) for _ in range(2)]:
+                opening.result()
 
 
 def assert_told(run: Run) -> None:

@@ -6,6 +6,7 @@ portability that counts do not need.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -28,6 +29,8 @@ CREATE TABLE miss (
 CREATE TABLE place (file TEXT PRIMARY KEY, offset INTEGER NOT NULL, head BLOB NOT NULL) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 5.0
+# SQLite does not wait where two connections change a new file to WAL: it refuses one of them at once.
+_CREATION = threading.Lock()
 
 
 class StoreError(Exception):
@@ -91,7 +94,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            _create_tables(connection, path)
+            with _CREATION:
+                _create_tables(connection, path)
             # A log file is deleted once it is counted, so the counts must be on the disk before.
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:

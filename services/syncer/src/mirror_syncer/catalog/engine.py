@@ -1,6 +1,7 @@
 """The opening of a catalog's database: it is created, or migrated from an older version."""
 
 import sqlite3
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from mirror_syncer.errors import ConfigurationError
 
 # alembic's table; it is not part of the schema, so that no migration creates it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
+_BUSY_SECONDS = 10
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -70,6 +72,22 @@ def _version(connection: sa.Connection) -> str | None:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's record
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    _use_wal(connection)
     # WAL: readers never wait for the writer. NORMAL: a power cut may lose the newest commits, but never part of one; a
     # project whose row is older than its page is requested again, and nothing else.
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Change the file to WAL. Where two connections do so to a new file, SQLite refuses one at once, so try again."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
