@@ -120,9 +120,12 @@ class VersionChoice:
         return frozenset([release for release in self._releases if release.is_prerelease])
 
     def _chosen(self, rule: VersionRule, admitted: Sequence[Release]) -> Chosen:
+        is_line = rule.clients is None and rule.takes_yanked
+        if is_line and rule.latest is None and rule.with_prereleases:
+            return Chosen(set(admitted), {})
         finals = _without(admitted, self._prereleases)
         clients = self._everyone if rule.clients is None else self._everyone & rule.clients
-        if rule.clients is None and rule.takes_yanked:
+        if is_line:
             chosen = self._chosen_by_line(rule, admitted, finals)
         else:
             chosen = self._chosen_by_demand(clients, rule, admitted, finals)
@@ -138,7 +141,7 @@ class VersionChoice:
         if count is not None:
             found = self._newest(everyone, rule, admitted, finals)
             return set(found or newest_anyway(everyone, admitted, count))
-        if rule.with_prereleases or finals is admitted:
+        if finals is admitted:
             return set(admitted)
         lacking = everyone & ~_any(release.clients for release in finals)
         if lacking == everyone:
@@ -163,8 +166,10 @@ class VersionChoice:
         """Return the newest finals that each client can install, and pre-releases where it has none, as pip and uv."""
         count = _count(rule, admitted)
         found = newest_for(clients, finals, count)
+        if finals is admitted:
+            return found
         others = clients if rule.with_prereleases else clients & ~_any(release.clients for release in found)
-        return found + newest_for(others, admitted, count) if others and finals is not admitted else found
+        return found + newest_for(others, admitted, count) if others else found
 
     def _pushed_out(
         self,
@@ -181,16 +186,17 @@ class VersionChoice:
             return {}
         others = {release for release in admitted if release not in chosen and self._is_published(release)}
         early = others & self._prereleases
+        min_age = self._min_age
         left: list[tuple[Release, int]] = []
         with_prereleases = clients
         if not rule.with_prereleases and early:
             # A client takes pre-releases until its first final.
-            firsts = first_appearances(finals, min_age=self._min_age, clients=clients)
+            firsts = first_appearances(finals, min_age=min_age, clients=clients)
             with_prereleases &= ~_any(found for found, _ in firsts)
             times = {release: [time for found, time in firsts if found & release.clients] for release in early}
             left += [(release, max(some)) for release, some in times.items() if some]
         if rule.latest is not None:
-            count, min_age = rule.latest, self._min_age
+            count = rule.latest
             if late := others - early:
                 left += pushed_out(finals, count, min_age=min_age, of=late, clients=clients)
             if of := others if rule.with_prereleases else early:
