@@ -82,7 +82,7 @@ class _Rounds:
         first = self.service.ask("sync")  # it checks whether the published list is its own
         self.figures.add("nothing changed: the first run after a start", Ours.name, first.wall, unit="s")
         first.expect(projects_planned=0, projects_failed=0)
-        # A run asks for the project that had the newest serial: it may have changed again under it. Here its page is new.
+        # A run asks again for the project that had the newest serial, as it may have changed under it: here it is new.
         self.service.ask("sync").expect(projects_planned=1, projects_failed=0)
         runs: list[Ran] = []
         costs: list[Cost] = []
