@@ -123,6 +123,7 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
     "retried": lambda catalog: list(catalog.due.retried(now=9)),
     "stale": lambda catalog: list(catalog.due.stale(before=9)),
     "latest": lambda catalog: list(catalog.due.latest(tick=9, before=9)),
+    "count latest": lambda catalog: catalog.due.count_latest(tick=9, before=9),
     "doubted": lambda catalog: list(catalog.due.doubted(before=9)),
     "count doubted": lambda catalog: catalog.due.count_doubted(),
     "quarantined": lambda catalog: list(catalog.due.quarantined(before=9)),
