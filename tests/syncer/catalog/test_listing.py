@@ -29,6 +29,12 @@ def parts(listed: dict[str, int]) -> list[tuple[str, dict[NormalizedName, int]]]
     return list(names.items())
 
 
+def interrupted(some: list[tuple[str, dict[NormalizedName, int]]]) -> Iterator[tuple[str, dict[NormalizedName, int]]]:
+    """Yield these parts, and fail instead of the next one."""
+    yield from some
+    raise ConnectionError
+
+
 def known(serial: int) -> KnownList:
     """Return what is known of a list by its serial."""
     return KnownList("http://upstream", serial, serial=serial)
@@ -42,9 +48,9 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
-@given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
+@given(lists=LISTS, broken=st.integers(0, len(PARTS)), some=st.integers(1, 4))
 def test_merge_behaves_like_a_dictionary(
-    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, some: int
 ) -> None:
     """After any lists, each interrupted once and repeated, the catalog holds the same as a dictionary."""
     catalog = Catalog.in_directory(tmp_path_factory.mktemp("catalog"))
@@ -57,11 +63,12 @@ def test_merge_behaves_like_a_dictionary(
                 model[name] = (listed[name], None)
             else:
                 model[name] = (wanted, edition if since is None else since)
-        for beginning, part in parts(listed)[:broken]:
-            new: list[tuple[NormalizedName, int]] = []
-            catalog.listing._merge(beginning, part, new, edition=edition, now=0)
-            insert_listed(catalog._engine, new)
-        catalog.listing.merge(parts(listed), known(edition), now=0)
+        with pytest.MonkeyPatch.context() as patch:
+            for rows_at_once in ("_READ_ROWS", "BATCH_ROWS"):
+                patch.setattr(f"mirror_syncer.catalog.listing.{rows_at_once}", some)
+            with pytest.raises(ConnectionError):
+                catalog.listing.merge(interrupted(parts(listed)[:broken]), known(edition), now=0)
+            catalog.listing.merge(parts(listed), known(edition), now=0)
     assert rows(catalog) == model
     catalog.close()
 
