@@ -226,6 +226,8 @@ class FakeSyncer:
                 name="zope-interface", state=ProjectState.FAILING, error="upstream sends [red]\x1b[2J 500", attempts=3
             ),
         }
+        self.absences: dict[str, tuple[str, str]] = {}
+        """Why unknown projects are not here, and the detail."""
         self.releases: dict[str, Release] = {}
         self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
         self.seen: list[Seen] = []
@@ -393,17 +395,22 @@ class FakeSyncer:
         return _answer(self.move(run.id, RunState.CANCELLED), status=202)
 
     async def _find_projects(self, request: web.Request) -> web.Response:
-        states = request.query.getall("state", list(ProjectState))
-        items = [
-            project.model_dump(mode="json", exclude={"files"})
-            for name, project in sorted(self.projects.items())
-            if project.state in states and name.startswith(request.query.get("q", ""))
-        ]
-        return web.json_response({"items": items, "next": None})
+        states, text = request.query.getall("state", list(ProjectState)), request.query.get("q", "")
+        found = [one for name, one in sorted(self.projects.items()) if one.state in states and text in name]
+        if request.query.get("sort") == "size":
+            found.sort(key=lambda one: -one.stored_bytes)
+        most, after = int(request.query.get("limit", "50")), request.query.get("after")
+        start = next((place for place, one in enumerate(found, 1) if one.name == after), 0)
+        items = [one.model_dump(mode="json", exclude={"files"}) for one in found[start : start + most]]
+        more = items[-1]["name"] if len(found) > start + most else None
+        return web.json_response({"items": items, "next": more, "total": len(found) if text else None})
 
     async def _show_project(self, request: web.Request) -> web.Response:
-        project = self.projects.get(request.match_info["name"])
-        return _answer(project) if project else _problem(404, "mirror.toml does not name this project.")
+        name = request.match_info["name"]
+        if (project := self.projects.get(name)) is not None:
+            return _answer(project)
+        absence, detail = self.absences.get(name, ("unselected", "mirror.toml does not name this project."))
+        return _problem(404, detail, absence=absence)
 
     async def _find_held(self, request: web.Request) -> web.Response:
         decisions, project = request.query.getall("decision", list(Choice)), request.query.get("project")
