@@ -410,7 +410,7 @@ def test_waiting_project_shows_until_when_its_files_wait(client: httpx2.Client, 
     assert "All its files wait for their cooldown or are blocked; its page is empty." in page
     assert '/ui/held?project=six">1 waiting, 1 blocked</a>' in page
     assert "No file is published." in page
-    assert re.search(r"hold until <time [^>]+>in 5 d</time>", others)
+    assert re.search(r"hold, published <time [^>]+>in 5 d</time>", others)
     assert others.index("six-2.0.tar.gz") < others.index("six-1.0.tar.gz")
     assert "&lt;b&gt;malware&lt;/b&gt;" in others
 

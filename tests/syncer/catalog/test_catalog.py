@@ -78,6 +78,7 @@ def test_row_is_stored_and_replaced_completely(catalog: Catalog, catalog_url: st
         changed_at=3,
         error='"; DROP TABLE project; -- \n☃',
         page_sha256="1" * 64,
+        newest_version="2.0",
     )
     assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
     catalog.commit([CatalogUpdate(row)])
