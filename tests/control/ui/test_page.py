@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -415,10 +416,29 @@ def test_waiting_project_shows_until_when_its_files_wait(client: httpx2.Client, 
     assert "&lt;b&gt;malware&lt;/b&gt;" in others
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("no longer selected in mirror.toml", '"six",</pre>'),
+        ("blocked in mirror.toml: <b>malware</b>", "Remove its entry from <code>[block]</code>"),
+    ],
+)
+def test_project_that_left_says_how_to_get_it_again(
+    client: httpx2.Client, syncer: FakeSyncer, error: str, told: str
+) -> None:
+    """The page of a project that was here, and is no longer selected, is a 404 with the reason and the remedy."""
+    syncer.projects["six"] = Project(name="six", state=ProjectState.WITHDRAWN, error=error)
+    answer = client.get("/ui/projects/six")
+    assert answer.status_code == 404
+    assert f"six was here: {escape(error)}." in answer.text
+    assert told in answer.text
+    assert ">six</a>" in client.get("/ui/projects?state=withdrawn").text
+
+
 @pytest.mark.parametrize("state", ProjectState)
 def test_each_state_has_a_page_and_a_filter(client: httpx2.Client, syncer: FakeSyncer, state: ProjectState) -> None:
     """A project in any state has a page that explains it, and the list can be filtered by it."""
-    syncer.projects["six"] = Project(name="six", state=state)
+    syncer.projects["six"] = Project(name="six", state=state, selected="six")
     answer = client.get("/ui/projects/six")
     assert answer.status_code == 200
     assert re.search(rf"<h1>six <span class=\"state {state}\">{state}</span></h1>\n<p>[A-Z].+\.</p>", answer.text)

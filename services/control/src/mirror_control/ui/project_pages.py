@@ -92,10 +92,16 @@ async def project(
         found = await syncer.get_project(normalized)
     except RefusedError as error:
         if error.problem.status == _NOT_FOUND:
-            return await _render_absent(request, syncer, normalized, error)
+            absence = str((error.problem.model_extra or {}).get("absence", Absence.UNSELECTED))
+            detail = error.problem.detail or error.problem.title
+            return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
         return render_api_error(request, error, title=normalized)
     except ApiError as error:
         return render_api_error(request, error, title=normalized)
+    if found.state is ProjectState.WITHDRAWN and found.selected is None:
+        absence = Absence.BLOCKED if (found.error or "").startswith("blocked") else Absence.UNSELECTED
+        detail = f"{normalized} was here: {found.error or STATE_DESCRIPTIONS[found.state]}."
+        return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
     return _render_project(request, found, downloads=versions, version=version.strip()[:200], older=older)
 
 
@@ -137,7 +143,7 @@ def _render_project(request: Request, found: Project, *, downloads: object, vers
     )
 
 
-async def _render_absent(request: Request, syncer: SyncerClient, name: str, error: RefusedError) -> Response:
+async def _render_absent(request: Request, syncer: SyncerClient, name: str, *, absence: str, detail: str) -> Response:
     """Say why a project is not here, how to get it, and which similar names are here."""
     try:
         similar = (await syncer.list_projects(ProjectFilter(q=name, limit=_MAX_SIMILAR))).items
@@ -148,10 +154,10 @@ async def _render_absent(request: Request, syncer: SyncerClient, name: str, erro
         request,
         "absent.html",
         name=name,
-        absence=(error.problem.model_extra or {}).get("absence", Absence.UNSELECTED),
-        detail=error.problem.detail or error.problem.title,
+        absence=absence,
+        detail=detail,
         everything=status is not None and status.scope == "everything",
-        similar=[one.name for one in similar],
+        similar=[one.name for one in similar if one.name != name],
         status_code=_NOT_FOUND,
     )
 
