@@ -29,12 +29,14 @@ if TYPE_CHECKING:
         PolicyState,
         ProjectChanges,
     )
-    from mirror_contract.project import HeldFile, Project, ProjectFile
+    from mirror_contract.project import HeldFile, Project, ProjectAbout, ProjectFile, ProjectLink
     from mirror_contract.release import Release, ReleaseRequest
     from mirror_contract.run import Counts, ProjectName, Run, RunRequest
     from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
     from mirror_contract.words import (
+        Absence,
         Choice,
+        ProjectSort,
         ProjectState,
         RequirementState,
         RunKind,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Absence",
     "Choice",
     "Counts",
     "DependencySummary",
@@ -61,10 +64,13 @@ __all__ = [
     "PolicyProblem",
     "PolicyState",
     "Project",
+    "ProjectAbout",
     "ProjectChanges",
     "ProjectDependencies",
     "ProjectFile",
+    "ProjectLink",
     "ProjectName",
+    "ProjectSort",
     "ProjectState",
     "Release",
     "ReleaseRequest",
@@ -89,11 +95,12 @@ _NAMES = {
     "failure": "Failure",
     "names": "parse_project_name",
     "policy": "FileChanges FilePreview PolicyCandidate PolicyCheck PolicyProblem PolicyState ProjectChanges",
-    "project": "HeldFile Project ProjectFile",
+    "project": "HeldFile Project ProjectAbout ProjectFile ProjectLink",
     "release": "Release ReleaseRequest",
     "run": "Counts ProjectName Run RunRequest",
     "status": "Disk HeldSummary PendingRemoval Schedule Status",
-    "words": "Choice ProjectState RequirementState RunKind RunState SelectionCause Trigger UnmetReason",
+    "words": "Absence Choice ProjectSort ProjectState RequirementState RunKind RunState SelectionCause Trigger "
+    "UnmetReason",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -7,6 +7,7 @@ import typer
 
 from mirror_contract import (
     PolicyCandidate,
+    ProjectSort,
     ProjectState,
     Run,
     RunKind,
@@ -191,7 +192,8 @@ def projects(
     ] = None,
     *,
     state: Annotated[list[ProjectState] | None, typer.Option(help="Only this state (repeatable).")] = None,
-    search: Annotated[str | None, typer.Option(help="Prefix of the names.")] = None,
+    search: Annotated[str | None, typer.Option(help="Part of the names; the best match comes first.")] = None,
+    sort: Annotated[ProjectSort | None, typer.Option(help="Order of the list.")] = None,
     unmet: Annotated[
         bool, typer.Option("--unmet", help="List requirements that are not met here, of all projects or of one.")
     ] = False,
@@ -205,8 +207,8 @@ def projects(
     Of one project, it also shows why each release is here, what it requires, and who requires it.
     """
     if unmet:
-        if state or search:
-            fail("--unmet lists requirements; use it without --state and --search", code=USAGE)
+        if state or search or sort:
+            fail("--unmet lists requirements; use it without --state, --search and --sort", code=USAGE)
         which = parse_options(UnmetFilter, project=name, limit=limit, after=after)
         found = call_control(context.obj, lambda control: control.list_unmet(which))
         return show_page(found, dependency_views.unmet(found.items), as_json=as_json)
@@ -214,7 +216,7 @@ def projects(
         normalized = _normalize(name)
         project = call_control(context.obj, lambda control: control.get_project(normalized))
         return show(project, views.project(project), as_json=as_json)
-    wanted = parse_options(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
+    wanted = parse_options(ProjectFilter, state=state or [], q=search or None, sort=sort, limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_projects(wanted))
     return show_page(page, views.projects(page.items), as_json=as_json)
 

@@ -11,6 +11,7 @@ from mirror_contract import (
     HeldFile,
     Project,
     ProjectName,
+    ProjectSort,
     ProjectState,
     Release,
     Run,
@@ -91,7 +92,11 @@ class RunPage(Page[Run]):
 
 
 class ProjectPage(Page[Project]):
-    """A page of projects, sorted by name, without their files."""
+    """A page of projects, without their files."""
+
+    total: int | None = Field(
+        default=None, description="How many projects match; null if the syncer did not count them, because many do."
+    )
 
 
 class HeldPage(Page[HeldFile]):
@@ -142,8 +147,15 @@ class ProjectFilter(Filter):
         default=None,
         min_length=1,
         max_length=214,
-        description="Prefix of the name, in any spelling.",
-        examples=["zope.i"],
+        description="Part of the name, in any spelling.",
+        examples=["dateutil"],
+    )
+    sort: ProjectSort | None = Field(
+        default=None,
+        description="match: the name itself, then names that begin with `q`, then those with a word that does, then "
+        "others; shorter names first. size, files: the largest first. changed: the last changed page first. Without "
+        "`sort`: match if there is a `q`, otherwise name.",
+        examples=["size"],
     )
 
 

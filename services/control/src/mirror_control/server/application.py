@@ -41,7 +41,7 @@ from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import pages
+from mirror_control.ui import pages, project_pages
 
 VERSION = version("pypi-mirror-control")
 
@@ -129,7 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it
     # Also at the port's root, where probes and Prometheus look; nginx only forwards /api, /ui and /osv.
-    for router in (health.router, status.metrics, docs.router, pages.router):
+    for router in (health.router, status.metrics, docs.router, project_pages.router, pages.router):
         app.include_router(router, include_in_schema=False)
     return app
 

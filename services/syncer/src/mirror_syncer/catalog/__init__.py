@@ -16,7 +16,7 @@ from mirror_syncer.catalog.exemptions import StoredExemption
 from mirror_syncer.catalog.facts import Fact
 from mirror_syncer.catalog.listing import KnownList, MergeResult
 from mirror_syncer.catalog.messages import Messages
-from mirror_syncer.catalog.projects import Totals, Verified
+from mirror_syncer.catalog.projects import ProjectFigures, Totals, Verified
 from mirror_syncer.catalog.withheld import WithheldKey, WithheldTotals
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "KnownList",
     "MergeResult",
     "Messages",
+    "ProjectFigures",
     "StoredClosure",
     "StoredExemption",
     "Totals",

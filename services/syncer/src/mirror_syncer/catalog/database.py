@@ -55,6 +55,9 @@ class Catalog:
 
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url)
+        self.last_commit_at = time.monotonic()
+        """When a transaction last began to commit, by the monotonic clock: what was read before is out of date."""
+        sa.event.listen(self._engine, "commit", self._note_commit)
         self.projects = Projects(self._engine)
         self.kept_pages = KeptPages(self._engine)
         self.files = Files(self._engine)
@@ -71,6 +74,9 @@ class Catalog:
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
         self.mirror_id = mirror_id
+
+    def _note_commit(self, _: sa.Connection) -> None:
+        self.last_commit_at = time.monotonic()
 
     @classmethod
     def in_directory(cls, directory: Path) -> "Catalog":

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0018"
+SCHEMA_VERSION = "0019"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -94,6 +94,8 @@ project = Table(
     Column("error", Text),
     # digest of the published page's two forms together; NULL: unknown
     Column("page_sha256", Word),
+    # of its published files; NULL: unknown
+    Column("newest_version", Text),
     # A project's publication does not change the following columns.
     # its serial in upstream's list
     Column("wanted_serial", BigInteger),

@@ -63,6 +63,8 @@ class ProjectRow:
     error: str | None = None
     page_sha256: str | None = None
     """``PageSet.digest`` of the published page; None if unknown, so that a 304 does not suffice."""
+    newest_version: str | None = None
+    """The newest version of its published files, for lists; None if unknown."""
 
     @property
     def published_serial(self) -> int | None:
