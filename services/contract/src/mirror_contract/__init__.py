@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mirror_contract.added_line import AddedLine, AddedLineRequest, LineSource, SelectedLine
     from mirror_contract.dependencies import (
         DependencySummary,
         KeptRelease,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AddedLine",
+    "AddedLineRequest",
     "Choice",
     "Counts",
     "DependencySummary",
@@ -55,6 +58,7 @@ __all__ = [
     "HeldFile",
     "HeldSummary",
     "KeptRelease",
+    "LineSource",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
@@ -76,6 +80,7 @@ __all__ = [
     "RunRequest",
     "RunState",
     "Schedule",
+    "SelectedLine",
     "SelectionCause",
     "Status",
     "Trigger",
@@ -85,6 +90,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "added_line": "AddedLine AddedLineRequest LineSource SelectedLine",
     "dependencies": "DependencySummary KeptRelease ProjectDependencies Requirement Requirer UnmetRequirement",
     "failure": "Failure",
     "names": "parse_project_name",
