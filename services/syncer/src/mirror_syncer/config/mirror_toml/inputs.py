@@ -62,9 +62,14 @@ class PolicyInputs:
             advisories.reload(policy.advisory_location, stale_after=policy.advisories_stale_after)
         return self._with(policy, self._locks)
 
-    def preview(self, policy: Policy) -> Policy:
-        """Return a candidate with what its inputs say now; nothing of it is put into force."""
-        return self._with(policy, self._lock_source.preview(policy.locks))
+    def preview(self, policy: Policy, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        """
+        Return a candidate with what its inputs say now; nothing of it is put into force.
+
+        Args:
+            added: instead of the lines that people added.
+        """
+        return self._with(policy, self._lock_source.preview(policy.locks), added=added)
 
     def check(self, policy: Policy) -> tuple[Policy, Iterator[str]]:
         """Return a candidate as ``preview`` does, and the warnings about it; see ``warnings``."""
@@ -72,8 +77,8 @@ class PolicyInputs:
         complete = self._with(policy, locks)
         return complete, self._warnings(complete, locks)
 
-    def _with(self, policy: Policy, locks: Locks) -> Policy:
-        policy = with_added_lines(policy, self.added)
+    def _with(self, policy: Policy, locks: Locks, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        policy = with_added_lines(policy, self.added if added is None else added)
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
             exemptions[name] = (*exemptions.get(name, ()), *some)

@@ -176,11 +176,16 @@ class PolicySource:
         """The lines of ``projects`` in the file in force, each as it is written. Blocks for seconds if it is large."""
         return read_lines(self._in_force.content)
 
-    def on_disk(self) -> Policy:
-        """Return the policy that the next run puts into force."""
+    def on_disk(self, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        """
+        Return the policy that the next run puts into force.
+
+        Args:
+            added: instead of the lines that people added.
+        """
         with self._lock:
             self._look()
-            return self._inputs.preview(self._found.policy)
+            return self._inputs.preview(self._found.policy, added=added)
 
     async def refresh(self, options: ClientOptions) -> bool:
         """Request advisories if they come from a URL, and put them into force; return whether they changed."""
