@@ -16,6 +16,7 @@ from mirror_contract import (
     Run,
     RunKind,
     RunState,
+    SelectedLine,
     Trigger,
     UnmetReason,
     UnmetRequirement,
@@ -104,6 +105,10 @@ class UnmetPage(Page[UnmetRequirement]):
 
 class ReleasePage(Page[Release]):
     """All releases in force, oldest first; `next` is null."""
+
+
+class SelectionPage(Page[SelectedLine]):
+    """A page of lines: those of mirror.toml in their order, then the added ones by project."""
 
 
 class Filter(BaseModel):
