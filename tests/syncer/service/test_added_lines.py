@@ -233,6 +233,18 @@ async def test_line_that_selects_nothing_now_is_a_warning(serve: Serve, shop: fa
     assert "'app>=9' selects none of its 1 files" in line.warnings[0]
 
 
+async def test_line_whose_versions_are_blocked_is_a_warning(serve: Serve, site: Site, shop: fakepypi.FakePyPI) -> None:
+    """A line that only blocked versions match is stored, and the answer names the block; upstream's files stay away."""
+    del shop
+    site.policy.write_text(
+        '[mirror]\nprojects = ["other"]\n[block]\nprojects = [{ name = "app==1.0", because = "it is malware" }]\n'
+    )
+    async with serve() as service:
+        line = await add(service, {"line": "app==1.0", "because": "the shop"})
+    assert "'app==1.0' is selected and blocked (it is malware)" in line.warnings[0]
+    assert "app-1.0-py3-none-any.whl" not in site.filenames("app")
+
+
 async def test_second_line_for_a_project_replaces_the_first(serve: Serve, site: Site, shop: fakepypi.FakePyPI) -> None:
     """A project has one added line, however it is spelt; the same call again changes nothing."""
     del shop
