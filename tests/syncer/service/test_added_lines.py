@@ -225,6 +225,21 @@ async def test_line_is_stored_while_upstream_is_down(serve: Serve, site: Site, s
     assert site.pages() == ["app", "base", "lib", "other"]
 
 
+async def test_silent_upstream_holds_nobody_up(
+    serve: Serve, shop: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upstream that takes the request and never answers is given up in time, and the line is stored."""
+    monkeypatch.setattr("mirror_syncer.service.selection_api._UPSTREAM_SECONDS", 0.1)
+    gate = shop.faults.on_page("app").gate()
+    async with serve() as service:
+        answer = await service.http.post("/projects", json=WEB)
+        line = AddedLine.model_validate_json(await answer.read())
+        gate.open()
+        await finished(service, line)
+    assert answer.status == 201
+    assert line.warnings == ["whether upstream has app is not known yet: no answer within 0.1 s; the run asks again"]
+
+
 async def test_line_that_selects_nothing_now_is_a_warning(serve: Serve, shop: fakepypi.FakePyPI) -> None:
     """A line that matches no release of upstream's page is stored, and the answer says so at once."""
     del shop
