@@ -28,9 +28,10 @@ def add(
     follow_run: Follow = False,
 ) -> None:
     """
-    Mirror a project from now on, and what it needs, without an edit of mirror.toml.
+    Mirror a project from now on, and what it needs.
 
-    It fails at once if the project is blocked, or if upstream lacks it. It needs a token with the right trigger.
+    It needs no edit of mirror.toml. It fails at once if the project is blocked, or if upstream lacks it. It needs a
+    token with the right trigger.
     """
     if because is None:
         fail("say why: --because 'the new shop needs it'", code=USAGE)
@@ -51,10 +52,10 @@ def remove(
     follow_run: Follow = False,
 ) -> None:
     """
-    Remove a project that was added; it leaves as if its line were removed from mirror.toml.
+    Remove a project that was added.
 
-    What only it needed leaves with it: under the deletion guard, and files after the grace period. It needs a token
-    with the right remove.
+    It leaves as if its line were removed from mirror.toml, with what only it needed: under the deletion guard, and its
+    files after the grace period. It needs a token with the right remove.
     """
     try:
         normalized = parse_project_name(name)
@@ -79,7 +80,7 @@ def selection(
     as_json: AsJson = False,
 ) -> None:
     """
-    List the lines that select projects: those of mirror.toml, and those that people added.
+    List the lines of mirror.toml and those that people added.
 
     With --toml, added lines can move into mirror.toml; afterwards, remove them here. It needs a token with the right
     read.
