@@ -1,6 +1,7 @@
 """A fake syncer that serves the private API from memory, and fails on demand."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from pydantic import BaseModel
 
 from mirror_contract import (
+    AddedLine,
+    AddedLineRequest,
     Choice,
     Counts,
     DependencySummary,
@@ -22,6 +25,7 @@ from mirror_contract import (
     HeldFile,
     HeldSummary,
     KeptRelease,
+    LineSource,
     PolicyCandidate,
     PolicyCheck,
     PolicyProblem,
@@ -42,11 +46,13 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Schedule,
+    SelectedLine,
     SelectionCause,
     Status,
     Trigger,
     UnmetReason,
     UnmetRequirement,
+    parse_project_name,
 )
 
 # Today: a status of another day would be of a mirror that has not synced since.
@@ -313,6 +319,11 @@ class FakeSyncer:
         self.absences: dict[str, tuple[str, str]] = {}
         """Why unknown projects are not here, and the detail."""
         self.releases: dict[str, Release] = {}
+        self.file_lines = [
+            SelectedLine(line="six", project="six", source=LineSource.FILE),
+            SelectedLine(line='idna>=3; sys_platform == "win32"', latest=5, project="idna", source=LineSource.FILE),
+        ]
+        self.added: dict[str, AddedLine] = {}
         self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
         self.seen: list[Seen] = []
         self.asked = asyncio.Event()  # set by the first run
@@ -341,6 +352,9 @@ class FakeSyncer:
                 web.post("/runs/{id}/cancel", self._cancel_run),
                 web.get("/projects", self._find_projects),
                 web.get("/projects/{name}", self._show_project),
+                web.post("/projects", self._add_line),
+                web.delete("/projects/{name}", self._remove_line),
+                web.get("/selection", self._find_lines),
                 web.get("/held", self._find_held),
                 web.get("/unmet", self._find_unmet),
                 web.get("/releases", self._find_releases),
@@ -495,6 +509,47 @@ class FakeSyncer:
             return _answer(project)
         absence, detail = self.absences.get(name, ("unselected", "mirror.toml does not name this project."))
         return _problem(404, detail, absence=absence)
+
+    async def _find_lines(self, request: web.Request) -> web.Response:
+        added = [
+            SelectedLine(source=LineSource.ADDED, **one.model_dump(exclude={"run", "warnings"}))
+            for _, one in sorted(self.added.items())
+        ]
+        return _page([*self.file_lines, *added], request)
+
+    async def _add_line(self, request: web.Request) -> web.Response:
+        wanted = AddedLineRequest.model_validate_json(await request.read())
+        name = parse_project_name(re.split(r"[^\w.-]", wanted.line)[0])
+        if name == "evil":
+            return _problem(409, "evil is blocked in mirror.toml: malware; remove it from [block] first.")
+        line = AddedLine(
+            line=wanted.line,
+            project=name,
+            because=wanted.because,
+            by=request.headers["X-Added-By"],
+            made_at=NOW,
+        )
+        self.added[name] = line
+        run = self._queue_run(request, projects=(name,))
+        return _answer(line.model_copy(update={"run": run.id, "warnings": ["upstream is away \x1b[2J"]}), status=201)
+
+    async def _remove_line(self, request: web.Request) -> web.Response:
+        line = self.added.pop(request.match_info["name"], None)
+        if line is None:
+            return _problem(404, "No line was added for it.")
+        return _answer(line.model_copy(update={"run": self._queue_run(request, projects=None).id}))
+
+    def _queue_run(self, request: web.Request, *, projects: tuple[str, ...] | None) -> Run:
+        run = Run(
+            id=f"20261122T161233-{len(self.runs):06x}",
+            request=RunRequest(kind=RunKind.SYNC, projects=projects),
+            trigger=Trigger(request.headers["X-Trigger"]),
+            state=RunState.QUEUED,
+            created_at=NOW,
+        )
+        self.runs[run.id] = run
+        self.asked.set()
+        return run
 
     async def _find_held(self, request: web.Request) -> web.Response:
         decisions, project = request.query.getall("decision", list(Choice)), request.query.get("project")

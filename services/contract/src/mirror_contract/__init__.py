@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mirror_contract.added_line import AddedLine, AddedLineRequest, LineSource, SelectedLine
     from mirror_contract.dependencies import (
         DependencySummary,
         KeptRelease,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Absence",
+    "AddedLine",
+    "AddedLineRequest",
     "Choice",
     "Counts",
     "DependencySummary",
@@ -58,6 +61,7 @@ __all__ = [
     "HeldFile",
     "HeldSummary",
     "KeptRelease",
+    "LineSource",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
@@ -82,6 +86,7 @@ __all__ = [
     "RunRequest",
     "RunState",
     "Schedule",
+    "SelectedLine",
     "SelectionCause",
     "Status",
     "Trigger",
@@ -91,6 +96,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "added_line": "AddedLine AddedLineRequest LineSource SelectedLine",
     "dependencies": "DependencySummary KeptRelease ProjectDependencies Requirement Requirer UnmetRequirement",
     "failure": "Failure",
     "names": "parse_project_name",

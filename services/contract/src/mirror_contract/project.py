@@ -83,7 +83,7 @@ class Project(BaseModel):
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     selected: str | None = Field(
-        default=None, description="The line of mirror.toml that selects the project; absent if none does."
+        default=None, description="The lines that select the project, of mirror.toml or added; absent if none does."
     )
     withheld_files: int = Field(default=0, description="Files that upstream has and the policy excludes.")
     held_files: int = Field(default=0, description="Of these, the files that wait for their cooldown.")

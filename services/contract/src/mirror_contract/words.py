@@ -100,7 +100,7 @@ class UnmetReason(StrEnum):
 class SelectionCause(StrEnum):
     """Why a project is mirrored."""
 
-    LINE = "line"  # a line of mirror.toml names it
+    LINE = "line"  # a line names it, of mirror.toml or added
     REQUIRED = "required"  # selected releases require it
     LOCK = "lock"  # only a lock file pins it
 

@@ -27,6 +27,7 @@ from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_cont
 from mirrorctl.follow import exit_with, follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.policy_commands import held, release
+from mirrorctl.selection_commands import add, remove, selection
 from mirrorctl.token_commands import token
 from mirrorctl.views import show, show_page
 
@@ -38,8 +39,8 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # print errors as a line, not in a box
     help="Inspect and control a mirror. Outside control's container, pass the mirror's address (--url). There, misses, "
-    "releases and all commands that change something also need a token (environment variable MIRROR_TOKEN). Commands "
-    "that change something print text on a terminal and the API's JSON into a pipe.",
+    "releases, the selection and all commands that change something also need a token (environment variable "
+    "MIRROR_TOKEN). Commands that change something print text on a terminal and the API's JSON into a pipe.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
@@ -48,6 +49,9 @@ main = typer.Typer(
 main.add_typer(token)
 main.command()(held)
 main.command()(release)
+main.command()(add)
+main.command()(remove)
+main.command()(selection)
 
 
 @main.callback()

@@ -17,6 +17,7 @@ from mirror_contract import (
     Run,
     RunKind,
     RunState,
+    SelectedLine,
     Trigger,
     UnmetReason,
     UnmetRequirement,
@@ -109,6 +110,10 @@ class UnmetPage(Page[UnmetRequirement]):
 
 class ReleasePage(Page[Release]):
     """All releases in force, oldest first; `next` is null."""
+
+
+class SelectionPage(Page[SelectedLine]):
+    """A page of lines: those of mirror.toml in their order, then the added ones by project."""
 
 
 class Filter(BaseModel):

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Run
 from mirror_syncer.catalog.absent_projects import AbsentProjects
+from mirror_syncer.catalog.added_lines import AddedLines
 from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.engine import open_engine
@@ -67,6 +68,7 @@ class Catalog:
         self.due = Due(self._engine)
         self.withheld = Withheld(self._engine)
         self.exemptions = Exemptions(self._engine)
+        self.added_lines = AddedLines(self._engine)
         self.closures = Closures(self._engine)
         self.requirement_lines = StoredRequirementLines(self._engine)
         self.absent_projects = AbsentProjects(self._engine)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -208,6 +208,17 @@ exemption = Table(
     Column("by", Text, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
+)
+
+# Lines that people added beside those of mirror.toml, one a project.
+added_line = Table(
+    "added_line",
+    metadata,
+    Column("project", Word, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
 )
 
 # What the selected projects need, as the last sync of a selection computed it: one row.

@@ -50,6 +50,7 @@ from mirror_syncer.service.queries import (
 from mirror_syncer.service.release_api import ReleaseApi
 from mirror_syncer.service.releases import Releases
 from mirror_syncer.service.responses import json_response, page_response
+from mirror_syncer.service.selection_api import SelectionApi
 from mirror_syncer.service.status import StatusReader
 
 MIRROR_ID = "X-Mirror-Id"
@@ -82,6 +83,7 @@ class PrivateApi:
         self._held_files = HeldFiles(mirror.catalog, mirror.volume)
         self._project_list = ProjectList(mirror.catalog, describe=status_reader.project)
         self._release_api = ReleaseApi(mirror, Releases(mirror, status_reader))
+        self._selection_api = SelectionApi(mirror)
         self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
@@ -100,6 +102,9 @@ class PrivateApi:
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.post("/projects", self._selection_api.add),
+                web.delete("/projects/{name}", self._selection_api.remove),
+                web.get("/selection", self._selection_api.lines),
                 web.get("/held", self.held),
                 web.get("/unmet", self.unmet),
                 web.get("/releases", self._release_api.releases),
