@@ -58,7 +58,7 @@ inactive=30d use_temp_path=off;"
       host=$(echo "$origin" | sed -E 's|^https?://([^/]*).*|\1|')
       group="$group server unix:/tmp/nginx/edge/origin$index.sock max_fails=1 fail_timeout=10s$([ $index = 0 ] || echo ' backup');"
       echo "server { listen unix:/tmp/nginx/edge/origin$index.sock; access_log off; location / { set \$origin $origin; \
-set \$origin_host $host; set \$origin_name $(echo "$host" | sed -E 's|:[0-9]+$||'); include edge/origin.conf; } }"
+set \$origin_host $host; set \$origin_name $(echo "$host" | sed -E 's|:[0-9]+$||'); include edge/origin.conf; } include edge/away.conf; }"
       index=$((index + 1))
     done
     echo "upstream origins { $group }"

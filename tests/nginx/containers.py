@@ -105,10 +105,12 @@ _OFTEN = f"--volume={Path(__file__).parent}/refresh.conf:/etc/nginx/edge/refresh
 
 
 @contextmanager
-def edge(image: str, origins: Iterable[tuple[str, int]], *options: str) -> Iterator[Container]:
+def edge(
+    image: str, origins: Iterable[tuple[str, int]], *options: str, cache: str | None = CACHE
+) -> Iterator[Container]:
     """Run an edge before origins as compose.edge.yaml does, on a free port; it reads the list every 0.2 s."""
     urls = " ".join(f"http://{host}:{port}" for host, port in origins)
-    settings = (CACHE, f"--env=MIRROR_ORIGINS={urls}", _OFTEN)
+    settings = [_OFTEN, *([cache] if cache else []), *([f"--env=MIRROR_ORIGINS={urls}"] if urls else [])]
     with started(image, *HARDENED, *settings, "--publish=127.0.0.1::8080", *options) as container:
         container.wait_until_healthy()
         yield container

@@ -1,8 +1,8 @@
 """The list of changes: what edges must ask for again."""
 
-import multiprocessing
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,15 +125,11 @@ def _add(directory: Path, number: int) -> None:
 
 
 def test_several_processes_lose_no_line(tmp_path: Path) -> None:
-    """Workers add lines while another process rewrites the list; none is lost."""
+    """Workers add lines while another process rewrites the list; none is lost. Each call has its own lock."""
     old = f"{int(time.time()) - FILE_SECONDS - 60} packages/ab/old.whl\n"
     (tmp_path / ".changes").write_text(f"pypi-mirror-changes 1 {'0' * 16}\n{old * 2_000}")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_add, args=(tmp_path, number)) for number in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(_add, [tmp_path] * 3, range(3)))
     expected = {f"packages/ab/{number}-{line}.whl" for number in range(3) for line in range(60)}
     found = [line.split(" ", 1)[1] for line in (tmp_path / ".changes").read_text().splitlines()[1:]]
     assert set(found) - {"packages/ab/old.whl"} == expected
