@@ -129,9 +129,17 @@ def test_missing_page_appears_at_once(client: httpx2.Client, host: Origin) -> No
 def test_client_does_not_affect_what_others_get(client: httpx2.Client, host: Origin) -> None:
     """No header or query of a client reaches an origin's cacheable answer, so none can poison it for others."""
     forged = {
-        **{"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"},
-        **{"X-Forwarded-Proto": "https", "Authorization": "Basic eDp5", "Cookie": "a=b", "Range": "bytes=3-5"},
-        **{"If-None-Match": "*", "X-Lifetime": "recent", "X-Original-URL": "/status.json", "Accept-Encoding": "gzip"},
+        "Host": "evil.example",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Proto": "https",
+        "Authorization": "Basic eDp5",
+        "Cookie": "a=b",
+        "Range": "bytes=3-5",
+        "If-None-Match": "*",
+        "X-Lifetime": "recent",
+        "X-Original-URL": "/status.json",
+        "Accept-Encoding": "gzip",
     }
     for number, path in enumerate(("/simple/tiny/", "/packages/ab/foo_bar-1.0.tar.gz", "/pypi/tiny/json")):
         client.get(f"{path}?format=text/html&callback={number}", headers=forged)
@@ -258,8 +266,8 @@ def test_cache_is_served_when_all_origins_are_dead(image: str, network: str, tmp
         assert client.get("/simple/tiny/").status_code == 200
         assert len(second.requests("/simple/tiny/")) == 1
         second.volume.hold(PLACE, REASON, address=DIGEST)  # it was never there: only the first origin's list names it
-        Changes = type(second.volume._changes)  # noqa: N806, SLF001
-        Changes.add(second.volume._changes, [PLACE])  # noqa: SLF001
+        Changes = type(second.volume._changes)  # noqa: N806
+        Changes.add(second.volume._changes, [PLACE])
         until(lambda: client.get(f"/{PLACE}").status_code == 403)
         docker("kill", second.container.id)
         until(lambda: state(container)["error"] != "")
