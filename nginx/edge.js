@@ -12,9 +12,28 @@ const MAX_LINES = 300000;
 const LINES_PER_TURN = 500; // then the worker serves its clients
 
 const SECOND = 1000;
+const WARM_SECONDS = 5;
 const PAGE_SECONDS = 3600; // longer than any page's lifetime
 // Longer than a cache keeps a file that nobody requests (inactive=30d), and nobody gets the cached copy of a listed file.
 const FILE_SECONDS = 31 * 86400;
+
+/**
+ * Return whether a file is surely in the page cache: it was first requested within the last minute, but so long ago that
+ * it was written or sent since then. A wrong answer only costs time. The zone is that of warm.js.
+ */
+function isRecentlySent(r) {
+  const now = Date.now();
+  const since = ngx.shared.warm.get(r.variables.place);
+  if (since !== undefined) {
+    return now > since ? "yes" : "";
+  }
+  try {
+    ngx.shared.warm.add(r.variables.place, now + WARM_SECONDS * SECOND);
+  } catch (_) {
+    // the zone is full
+  }
+  return "";
+}
 
 /** Read the origin's list of changes, and leave a marker for each changed page and withdrawn file. */
 async function refresh() {
@@ -129,4 +148,4 @@ function removeOlder(directory, seconds) {
   }
 }
 
-export default { refresh };
+export default { isRecentlySent, refresh };
