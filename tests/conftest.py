@@ -1,12 +1,39 @@
 """Settings of all tests: property tests draw the same examples each time; where and in which order tests run."""
 
+import os
+import re
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("laws", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("laws")
 
+_MEMORY = Path("/dev/shm")
+_TREES_BYTES = 4 * 2**30  # at most at once
+
 _BUILD_SECONDS = 600  # the first test of a folder builds an image, on busy cores
+
+
+def _keep_trees_in_memory() -> None:
+    """
+    Let tests make their trees in memory, if there is enough of it and TMPDIR names no other directory.
+
+    A tree has 300 directories: on a disk a third of all work is to make, sync and remove them, and each sync waits for
+    all other writes to that disk. Processes see the same files on both; tests/disks shows what a power cut leaves.
+    """
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir():
+        return
+    there = os.statvfs(_MEMORY)
+    [available] = re.findall(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    room = min(there.f_bavail * there.f_frsize, int(available) * 1024 // 2)
+    if room > _TREES_BYTES and not there.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+
+
+_keep_trees_in_memory()
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from nginx.containers import REPOSITORY, docker
+from nginx.containers import REPOSITORY, docker, run_to_end
 
 
 def build() -> str:
@@ -19,7 +19,7 @@ def build() -> str:
 
 def run(image: str, module: str, *options: str) -> dict[str, Any]:
     """Run one of this folder's modules to its end; return the JSON in its last line."""
-    rights = ("--rm", "--init", "--privileged", "--user=0", "--network=none", "--volume=/dev:/dev")
-    output = docker("run", *rights, "--tmpfs=/disks:size=1g", image, "-m", module, *options)
+    rights = ("--init", "--privileged", "--user=0", "--network=none", "--volume=/dev:/dev")
+    output = run_to_end(image, *rights, "--tmpfs=/disks:size=1g", command=("-m", module, *options))
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result

@@ -91,6 +91,18 @@ def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterato
         docker("rm", "--force", "--volumes", container.id)
 
 
+def run_to_end(image: str, *options: str, command: tuple[str, ...] = (), status: int = 0) -> str:
+    """
+    Run a container that ends with the status, and return what it printed on either stream.
+
+    An attached ``docker run`` may print nothing of a container that ends at once, on a busy machine.
+    """
+    with started(image, *options, command=command) as container:
+        ended = docker("wait", container.id)
+        assert ended == str(status), f"exit {ended}\n{container.logs}"
+        return container.logs
+
+
 @contextmanager
 def mirror(image: str, tree: Path, *options: str) -> Iterator[Container]:
     """Serve a tree as compose.yaml does, on a free port of the loopback."""

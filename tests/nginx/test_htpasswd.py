@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
+from nginx.containers import HARDENED, LOGS, Container, connect, mirror, run_to_end
 from nginx.test_control_proxy import control, wait_for
 from nginx.tree import Tree
 
@@ -139,7 +139,7 @@ def test_changed_password_file_takes_effect_at_once(stranger: httpx2.Client, pas
 def test_unusable_password_file_stops_the_start(image: str, passwords: Path, content: str, told: str) -> None:
     """An empty file, a plain password and a slow hash stop the start with line and remedy."""
     passwords.write_text(content)
-    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
+    said = run_to_end(image, *HARDENED, *KNOBS, mount(passwords), status=2)
     assert said.startswith(told)
     assert "secret" not in said
 
@@ -147,11 +147,11 @@ def test_unusable_password_file_stops_the_start(image: str, passwords: Path, con
 def test_unreadable_password_file_stops_the_start(image: str, passwords: Path) -> None:
     """An unreadable file stops the start with its path on the host and the command to run."""
     passwords.chmod(0o000)
-    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
+    said = run_to_end(image, *HARDENED, *KNOBS, mount(passwords), status=2)
     assert said == "/etc/mirror/htpasswd: not readable by user 10002; run chown 10002 /etc/mirror/htpasswd"
 
 
 def test_password_file_without_htpasswd_stops_the_start(image: str, passwords: Path) -> None:
     """A password file without ``MIRROR_NGINX=htpasswd`` stops the start: the mirror would be open by mistake."""
-    said = docker("run", "--rm", *HARDENED, mount(passwords), image, status=2)
+    said = run_to_end(image, *HARDENED, mount(passwords), status=2)
     assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX lacks htpasswd"

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from mirror_control.downloads.line import parse_line
-from nginx.containers import HARDENED, LOGS, Container, connect, docker, exchange, mirror
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, exchange, mirror, run_to_end
 from nginx.tree import Tree, plant
 
 pytestmark = pytest.mark.docker
@@ -35,7 +35,7 @@ def unreadable(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize("names", ["lisitng", "listing,tsl", "../nginx", "*", "listing.conf"])
 def test_unknown_name_in_mirror_nginx_stops_the_start(image: str, names: str) -> None:
     """An unknown name in MIRROR_NGINX stops the start and lists the known names."""
-    said = docker("run", "--rm", *HARDENED, f"--env=MIRROR_NGINX={names}", image, status=2)
+    said = run_to_end(image, *HARDENED, f"--env=MIRROR_NGINX={names}", status=2)
     assert said == f"MIRROR_NGINX: unknown name '{names.rpartition(',')[2]}'; known names: {KNOWN}"
 
 

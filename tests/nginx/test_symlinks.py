@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror, run_to_end
 from nginx.tree import Tree, plant
 
 pytestmark = [pytest.mark.docker, pytest.mark.proves("security/containers")]
@@ -138,7 +138,7 @@ def test_symlinks_setting_requires_own_secrets(image: str, neighbour: Tree, tmp_
     passwords.write_text("ci:{SSHA}LhKrkM9Fy+zlstjdD7Kv2s6QvhBzYWx0\n")
     passwords.chmod(0o444)
     options = (*HARDENED, "--env=MIRROR_NGINX=symlinks,htpasswd", f"--volume={passwords}:/run/secrets/htpasswd")
-    said = docker("run", "--rm", *options, image, status=2)
+    said = run_to_end(image, *options, status=2)
     assert f"/run/secrets/htpasswd belongs to user {passwords.stat().st_uid}" in said
     assert f"chown {NGINX}" in said
     docker("run", "--rm", "--user=0", "--entrypoint=chown", options[-1], image, str(NGINX), "/run/secrets/htpasswd")

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import trustme
 
-from nginx.containers import HARDENED, Container, docker, exchange, mirror
+from nginx.containers import HARDENED, Container, docker, exchange, mirror, run_to_end
 from nginx.tree import Tree
 
 pytestmark = [pytest.mark.docker, pytest.mark.proves("security/clients", "security/network")]
@@ -186,20 +186,20 @@ def _until_other(container: Container, authority: trustme.CA, known: int) -> int
 def test_unusable_certificate_stops_the_start(image: str, directory: Path, damage: str, told: str) -> None:
     """A missing, unreadable or invalid file stops the start with its path on the host and the remedy."""
     subprocess.run(damage, shell=True, cwd=directory, check=True)
-    assert told in docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
+    assert told in run_to_end(image, *HARDENED, *KNOBS, mount(directory), status=2)
 
 
 def test_mismatched_key_stops_the_start(image: str, directory: Path, authority: trustme.CA) -> None:
     """The key of another certificate stops the start."""
     (directory / "privkey.pem").write_bytes(authority.issue_cert(NAME).private_key_pem.bytes())
-    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
+    said = run_to_end(image, *HARDENED, *KNOBS, mount(directory), status=2)
     assert "key values mismatch" in said
     assert "privkey.pem its key" in said
 
 
 def test_incomplete_tls_setting_stops_the_start(image: str, directory: Path) -> None:
     """tls without a directory, or a directory without tls, stops the start."""
-    said = docker("run", "--rm", *HARDENED, "--env=MIRROR_NGINX=tls", image, status=2)
+    said = run_to_end(image, *HARDENED, "--env=MIRROR_NGINX=tls", status=2)
     assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR to a directory with fullchain.pem and privkey.pem"
-    said = docker("run", "--rm", *HARDENED, mount(directory), image, status=2)
+    said = run_to_end(image, *HARDENED, mount(directory), status=2)
     assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX lacks tls"

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -20,7 +21,6 @@ from syncer.site import Site
 
 FORMS = ("index.html", "index.html.gz", "index.v1_json", "index.v1_json.gz")
 _ROOT = "http://mirror/"
-_TEMPORARY = re.compile(r"(^|/)\.")
 _STATE_FILES = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "policy.json"}
 
 
@@ -95,11 +95,15 @@ class MirrorChecker:
 
     def _tidy(self, site: Site) -> None:
         # An empty tombstone of a full path stays: no other file may ever take that path. So do held files' markers.
-        left = [path for path in site.web.rglob(".*") if path.name not in (".gone", ".held")]
-        left += (mark for mark in site.web.glob("packages/**/.gone/*") if mark.stat().st_size)
-        left += (site.data / "pypi" / ".staging").iterdir()
+        left = [*(site.data / "pypi" / ".staging").iterdir()]
         left += (path for path in site.state.iterdir() if path.name not in _STATE_FILES)
-        left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))
+        for directory, folders, names in os.walk(site.web):
+            here = [Path(directory, name) for name in (*folders, *names) if name.startswith(".")]
+            left += (path for path in here if path.name not in (".gone", ".held"))
+            if directory.endswith("/.gone"):
+                left += (mark for mark in map(Path(directory).joinpath, names) if mark.stat().st_size)
+            if not folders and not names and Path(directory).match("packages/??/??/*"):
+                left.append(Path(directory))
         assert not left, left
 
     def _files(self, site: Site) -> dict[str, str]:
@@ -179,10 +183,24 @@ def downloaded(pypi: fakepypi.FakePyPI, *, by: str, since: int = 0) -> set[str]:
 
 
 def _digests(root: Path, folder: str) -> Iterator[tuple[str, str]]:
-    for path in (root / folder).rglob("*"):
-        place = str(path.relative_to(root))
-        if path.is_file() and not _TEMPORARY.search(place):
-            yield place, hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in _visible_files(str(root / folder)):
+        yield path.removeprefix(f"{root}/"), hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _visible_files(directory: str) -> Iterator[str]:
+    # As text: with Path.rglob the 256 directories took half of the time of all crash tests.
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _visible_files(entry.path)
+            elif entry.is_file():
+                yield entry.path
 
 
 def _body(path: Path) -> bytes:

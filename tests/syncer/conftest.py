@@ -32,16 +32,17 @@ def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def two_fork_servers() -> Iterator[tuple[ForkServer, ForkServer]]:
-    """Two fork servers, for processes that are killed at a step. Starting one takes two seconds."""
-    with start_fork_server() as one, start_fork_server() as other:
-        yield one, other
+def fork_server() -> Iterator[ForkServer]:
+    """A fork server, for processes that are killed at a step, one at a time. Starting it takes two seconds."""
+    with start_fork_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def fork_server(two_fork_servers: tuple[ForkServer, ForkServer]) -> ForkServer:
-    """A fork server, for processes that are killed at a step, one at a time."""
-    return two_fork_servers[0]
+def two_fork_servers(fork_server: ForkServer) -> Iterator[tuple[ForkServer, ForkServer]]:
+    """Two fork servers, for processes that are killed at a step, two at a time."""
+    with start_fork_server() as other:
+        yield fork_server, other
 
 
 @pytest.fixture(scope="session")

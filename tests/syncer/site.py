@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import itertools
+import os
 import sqlite3
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -256,5 +257,8 @@ class Site:
     def temporaries(self) -> Iterator[Path]:
         """Yield the files that must not be left behind."""
         # Tombstones and markers stay: see volume/tombstones.py and volume/held_markers.py.
-        yield from (path for path in self.web.rglob(".*") if path.name not in (".gone", ".held"))
+        # Not by Path.rglob, which takes 6 ms for the 256 directories.
+        for directory, folders, names in os.walk(self.web):
+            hidden = (name for name in (*folders, *names) if name.startswith("."))
+            yield from (Path(directory, name) for name in hidden if name not in (".gone", ".held"))
         yield from (self.data / "pypi" / ".staging").iterdir()

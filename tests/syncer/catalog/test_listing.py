@@ -29,6 +29,12 @@ def parts(listed: dict[str, int]) -> list[tuple[str, dict[NormalizedName, int]]]
     return list(names.items())
 
 
+def interrupted(some: list[tuple[str, dict[NormalizedName, int]]]) -> Iterator[tuple[str, dict[NormalizedName, int]]]:
+    """Yield these parts, and fail instead of the next one."""
+    yield from some
+    raise ConnectionError
+
+
 def known(serial: int) -> KnownList:
     """Return what is known of a list by its serial."""
     return KnownList("http://upstream", serial, serial=serial)
@@ -42,9 +48,9 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
-@given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
+@given(lists=LISTS, broken=st.integers(0, len(PARTS)), some=st.integers(1, 4))
 def test_merge_behaves_like_a_dictionary(
-    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, some: int
 ) -> None:
     """After any lists, each interrupted once and repeated, the catalog holds the same as a dictionary."""
     catalog = Catalog.in_directory(tmp_path_factory.mktemp("catalog"))
@@ -57,11 +63,12 @@ def test_merge_behaves_like_a_dictionary(
                 model[name] = (listed[name], None)
             else:
                 model[name] = (wanted, edition if since is None else since)
-        for beginning, part in parts(listed)[:broken]:
-            new: list[tuple[NormalizedName, int]] = []
-            catalog.listing._merge(beginning, part, new, edition=edition, now=0)
-            insert_listed(catalog._engine, new)
-        catalog.listing.merge(parts(listed), known(edition), now=0)
+        with pytest.MonkeyPatch.context() as patch:
+            for rows_at_once in ("_READ_ROWS", "BATCH_ROWS"):
+                patch.setattr(f"mirror_syncer.catalog.listing.{rows_at_once}", some)
+            with pytest.raises(ConnectionError):
+                catalog.listing.merge(interrupted(parts(listed)[:broken]), known(edition), now=0)
+            catalog.listing.merge(parts(listed), known(edition), now=0)
     assert rows(catalog) == model
     catalog.close()
 
@@ -123,6 +130,7 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
     "retried": lambda catalog: list(catalog.due.retried(now=9)),
     "stale": lambda catalog: list(catalog.due.stale(before=9)),
     "latest": lambda catalog: list(catalog.due.latest(tick=9, before=9)),
+    "count latest": lambda catalog: catalog.due.count_latest(tick=9, before=9),
     "doubted": lambda catalog: list(catalog.due.doubted(before=9)),
     "count doubted": lambda catalog: catalog.due.count_doubted(),
     "quarantined": lambda catalog: list(catalog.due.quarantined(before=9)),
@@ -140,9 +148,30 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
 }
 
 
+INDEXED = {
+    "changed": "project_changed",
+    "new": "project_new",
+    "retried": "project_retried",
+    "stale": "project_checked",
+    "latest": "project_latest",
+    "doubted": "project_doubted",
+    "quarantined": "project_quarantined",
+    "absent": "project_absent",
+}
+"""The index of exactly the rows of a query."""
+
+
+@pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("name", QUERIES)
-def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str) -> None:
-    """Every query of a sync without changes, a scrape or a status uses an index, not a table scan."""
+def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str, order: int) -> None:
+    """Every query of a sync without changes, a scrape or a status uses its index, in whatever order they were made."""
+    with catalog._engine.begin() as connection:
+        made = connection.execute(
+            sa.text("SELECT name, sql FROM sqlite_master WHERE name GLOB 'project_*' AND sql > ''")
+        )
+        for index, sql in [(index, sql) for index, sql in sorted(made.all())[::order] if "INDEX" in sql]:
+            connection.execute(sa.text(f"DROP INDEX {index}"))
+            connection.execute(sa.text(sql))
     statements: list[tuple[str, Any]] = []
     sa.event.listen(catalog._engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
     QUERIES[name](catalog)
@@ -153,12 +182,10 @@ def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str) -> No
             # The totals are a table of five rows.
             scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "total" not in step]
             assert scans == [], (statement, plan)
-            if "doubted" in name:
-                assert "INDEX project_doubted" in plan[0]
-            if "quarantined" in name:
-                assert "INDEX project_quarantined" in plan[0]
-            if "absent" in name:
-                assert "INDEX project_absent" in plan[0]
+            if (index := next((word for word in name.split() if word in INDEXED), None)) is not None:
+                assert f"INDEX {INDEXED[index]} " in f"{plan[0]} "
+            if name in ("amounts", "serials"):
+                assert not any("project_latest" in step for step in plan), (statement, plan)
             if name not in ("failing", "due files"):
                 assert not any("TEMP B-TREE" in step for step in plan), (statement, plan)
 

@@ -10,7 +10,9 @@ import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -720,18 +722,24 @@ async def test_locked_trees_are_refused(site: Site, six: fakepypi.Project, tmp_p
     assert (await adopted(other, source=site.web)).files_adopted == 2
 
 
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
-async def test_tree_on_another_file_system_is_refused(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
+@pytest.fixture
+def another_file_system(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory on another file system than the site's."""
+    candidates = (Path("/dev/shm"), Path(__file__).parent)
+    others = [path for path in candidates if path.is_dir() and path.stat().st_dev != tmp_path.stat().st_dev]
+    if not others:
+        pytest.skip("there is no second file system")
+    with TemporaryDirectory(dir=others[0]) as directory:
+        yield Path(directory)
+
+
+async def test_tree_on_another_file_system_is_refused(
+    site: Site, six: fakepypi.Project, another_file_system: Path
+) -> None:
     """A tree on another file system is refused before anything changes; the error says what to do."""
-    elsewhere = Path("/dev/shm") / f"adopt-{os.getpid()}"
-    shutil.move(site.web, elsewhere)
-    try:
-        if elsewhere.stat().st_dev == site.data.stat().st_dev:
-            pytest.skip("it is the same file system")
-        with pytest.raises(MirrorError, match="different file systems"):
-            await adopted(site, source=elsewhere)
-    finally:
-        shutil.rmtree(elsewhere)
+    tree = Path(shutil.move(site.web, another_file_system / "web"))
+    with pytest.raises(MirrorError, match="different file systems"):
+        await adopted(site, source=tree)
 
 
 @pytest.mark.proves("reliability/upstream")

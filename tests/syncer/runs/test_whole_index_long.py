@@ -20,10 +20,10 @@ from mirror_syncer.catalog import listing
 from mirror_syncer.catalog.listing import Listing
 listing.BATCH_ROWS = 1
 merge = Listing._merge
-def die(self, beginning, listed, new, **options):
-    if beginning == "m":
+def die(self, known, listed, new, **options):
+    if "omega" in listed:
         os.kill(os.getpid(), signal.SIGKILL)
-    return merge(self, beginning, listed, new, **options)
+    return merge(self, known, listed, new, **options)
 Listing._merge = die
 """
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunKind, RunState
+from mirror_syncer.volume.volume import Volume
 from syncer.site import Running, Site
 
 NEVER = -62_135_596_800
@@ -82,6 +86,36 @@ async def test_a_syncer_that_stopped_syncs_no_more(site: Site, pypi: fakepypi.Fa
         await becomes(site, "syncing")
         running.mirror.engine.stop(grace_seconds=0)
 
+    assert told(site)["status"] == "none"
+
+
+async def test_the_last_word_comes_last(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk that still writes that a run is under way when the syncer stops does not have the last word."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    pypi.faults.on_page("six").gate()
+    loop, slow = asyncio.get_running_loop(), threading.Event()
+    writing, written, release = asyncio.Event(), threading.Event(), threading.Event()
+    write_status = Volume.write_status
+
+    def write_slowly(volume: Volume, body: bytes) -> None:
+        if not slow.is_set() and b'"syncing"' in body:
+            slow.set()
+            loop.call_soon_threadsafe(writing.set)
+            release.wait(60)
+            write_status(volume, body)
+            written.set()
+        else:
+            write_status(volume, body)
+
+    monkeypatch.setattr(Volume, "write_status", write_slowly)
+    async with site.running() as running:
+        running.ask(RunKind.SYNC)
+        await writing.wait()
+        running.mirror.engine.stop(grace_seconds=0)
+        loop.call_later(0.5, release.set)
+
+    assert written.wait(60)
     assert told(site)["status"] == "none"
 
 

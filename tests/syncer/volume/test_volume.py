@@ -280,9 +280,14 @@ def test_leftovers_of_a_crash_are_removed(volume: Volume, tmp_path: Path) -> Non
     staged.abandon()
 
 
-@pytest.mark.parametrize("directory", [Path("/dev/shm"), Path(__file__).parent], ids=["by file", "as it comes"])
-def test_sync_accepts_removed_directories(directory: Path) -> None:
+@pytest.mark.parametrize("directory", [Path("/dev/shm"), Path(__file__).parent], ids=["memory", "disk"])
+@pytest.mark.parametrize("trusted", [frozenset(), None], ids=["by file", "as it comes"])
+def test_sync_accepts_removed_directories(
+    directory: Path, trusted: frozenset[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Recorded writes are synced on any file system, and a directory removed in the meantime is no error."""
+    if trusted is not None:
+        monkeypatch.setattr("mirror_syncer.volume.durability._SYNCFS_FILE_SYSTEMS", trusted)
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         durability = Durability(Path(temporary))
         gone = Path(temporary) / "gone"
@@ -291,7 +296,8 @@ def test_sync_accepts_removed_directories(directory: Path) -> None:
         gone.rmdir()
         durability.sync()
         durability.close()
-        assert durability.syncs_file_system == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
+        whole = ("ext4", "xfs", "btrfs", "zfs", "tmpfs") if trusted is None else ()
+        assert durability.syncs_file_system == (durability.file_system in whole)
         assert durability.file_system != "unknown"
 
 

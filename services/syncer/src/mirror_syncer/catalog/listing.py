@@ -1,9 +1,11 @@
 """The merge of upstream's project list into the catalog: new, changed and absent projects."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
@@ -16,6 +18,7 @@ from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
 from mirror_syncer.model.validators import Validators
 
 _BATCH_ROWS = 5_000  # per transaction: 50 ms, so that publications need not wait
+_READ_ROWS = 5_000  # at once: most of the 1,368 parts have few names, and a query for each takes 0.1 ms
 CONFIRMED_ABSENT = 0
 """An edition before all others: the absence is certain and needs no confirmation by a second list."""
 
@@ -88,7 +91,8 @@ class Listing:
         interrupted merge keeps the parts merged so far; the list and its validators are recorded only at the end.
 
         Args:
-            parts: the first one or two characters of names, and the serials of all listed names; 0 for no serial.
+            parts: the first one or two characters of names, in the order of names, and the serials of all listed names;
+                0 for no serial.
             known: the record of this list, to be stored at the end.
             now: changed projects that wait for a retry become due at this time.
             accept_absences: count absences despite newer serials: the operator says so, or upstream was reset.
@@ -97,10 +101,20 @@ class Listing:
         """
         merged = MergeResult()
         new: list[tuple[NormalizedName, int]] = []
+        serials = _KnownSerials(self._engine)
         with indexes_afterwards(self._engine):
             for beginning, listed in parts:
+                before = serials.of_part(beginning)
+                if before == listed:
+                    continue
                 merged += self._merge(
-                    beginning, listed, new, edition=known.edition, now=now, accept_absences=accept_absences, older=older
+                    before,
+                    listed,
+                    new,
+                    edition=known.edition,
+                    now=now,
+                    accept_absences=accept_absences,
+                    older=older,
                 )
                 if len(new) >= BATCH_ROWS:
                     insert_listed(self._engine, new)
@@ -111,8 +125,8 @@ class Listing:
             if (last := self.last()) is not None:
                 self._store(replace(last, validators=NO_VALIDATORS))
             return merged
-        before = self.last()
-        first = known.edition if before is None or before.origin != known.origin else before.first
+        last = self.last()
+        first = known.edition if last is None or last.origin != known.origin else last.first
         self._store(replace(known, first=first))
         return merged
 
@@ -135,7 +149,7 @@ class Listing:
 
     def _merge(
         self,
-        beginning: str,
+        known: Mapping[NormalizedName, int | None],
         listed: Mapping[NormalizedName, int],
         new: list[tuple[NormalizedName, int]],
         *,
@@ -145,9 +159,6 @@ class Listing:
         older: bool = False,
     ) -> MergeResult:
         """Merge a part, but only add its new projects to ``new``."""
-        known = self._known_serials(beginning)
-        if known == listed:
-            return MergeResult()
         # Comprehensions: a loop over 886,000 names would take longer than reading them.
         differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
         missing = [] if older else [name for name in known if name not in listed]
@@ -165,24 +176,52 @@ class Listing:
         self._write(_ABSENT, [{"of": name, "edition": edition, "accept_absences": accept_absences} for name in absent])
         return MergeResult(new=len(new) - before_new, changed=len(changed) - back, absent=len(absent), back=back)
 
-    def _known_serials(self, beginning: str) -> dict[NormalizedName, int | None]:
-        """Return the wanted serials of all names with this beginning; for absent ones -1 minus the edition."""
-        after = f"{beginning[0]}{chr(ord(beginning[1]) + 1)}" if len(beginning) > 1 else f"{beginning}-"
-        with self._engine.connect() as connection:
-            # The driver's cursor returns plain tuples: see Projects.listed.
-            cursor = connection.connection.cursor()
-            cursor.execute(f"{_KNOWN} WHERE name >= '{beginning}' AND name < '{after}'")
-            found = dict(cast("Iterable[tuple[NormalizedName, int | None]]", cursor))
-            cursor.close()
-        return found
-
     def _write(self, statement: sa.Update, rows: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(rows), _BATCH_ROWS):
             with self._engine.begin() as connection:
                 connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
 
-_KNOWN = "SELECT name, CASE WHEN absent_since IS NULL THEN wanted_serial ELSE -1 - absent_since END FROM project"
+class _KnownSerials:
+    """
+    The wanted serials of all projects by the beginning of their names; for absent projects -1 minus the edition.
+
+    Rows are read ahead, a few thousand at a time. Rows of parts that were already asked for may be written meanwhile.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._rows: list[tuple[NormalizedName, int | None]] = []
+        self._last = ""
+        self._all_read = False
+
+    def of_part(self, beginning: str) -> dict[NormalizedName, int | None]:
+        """Return those of all names with this beginning. Beginnings must be asked for in the order of names."""
+        after = f"{beginning[0]}{chr(ord(beginning[1]) + 1)}" if len(beginning) > 1 else f"{beginning}-"
+        found: dict[NormalizedName, int | None] = {}
+        while True:
+            begin, end = bisect_left(self._rows, (beginning,)), bisect_left(self._rows, (after,))
+            found.update(self._rows[begin:end])
+            del self._rows[:end]
+            if self._rows or self._all_read:
+                return found
+            self._read()
+
+    def _read(self) -> None:
+        query = _KNOWN.where(project.c.name > self._last).order_by(project.c.name).limit(_READ_ROWS)
+        # The driver's cursor returns plain tuples: see Projects.listed.
+        with self._engine.connect() as connection, closing(connection.connection.cursor()) as cursor:
+            cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
+            self._rows = list(cursor.fetchall())
+        self._all_read = len(self._rows) < _READ_ROWS
+        if self._rows:
+            self._last = self._rows[-1][0]
+
+
+_KNOWN = sa.select(
+    project.c.name,
+    sa.case((project.c.absent_since.is_(None), project.c.wanted_serial), else_=-1 - project.c.absent_since),
+)
 _CHANGED = (
     project.update()
     .where(project.c.name == sa.bindparam("of"))

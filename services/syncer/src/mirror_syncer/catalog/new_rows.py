@@ -21,7 +21,7 @@ Rows = Sequence[tuple[NormalizedName, int]]
 
 BATCH_ROWS = 50_000  # per transaction: 0.3 s, so that publications need not wait longer
 _FEW_ROWS = 1_000  # the trigger counts them faster than the schema changes
-_POSTPONED = ("project_latest", "project_listed", "project_new", "project_state", "project_wanted")
+_POSTPONED = ("project_listed", "project_new", "project_state", "project_wanted")
 """The indexes that have a new row; the others have rows of few projects."""
 _TRIGGER = "project_inserted"
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0017"
+SCHEMA_VERSION = "0020"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -25,7 +25,8 @@ metadata = MetaData()
 # Sorted by bytes on both databases, the order of merged lists; PostgreSQL's default may be that of a language.
 Word = String().with_variant(String(collation="C"), "postgresql")
 # Conditions for due projects (scope everything), each with an index of exactly the matching rows, so that a query
-# without results costs nothing. Queries must repeat them word for word.
+# without results costs nothing. Queries must repeat them word for word. None with an index may follow from another:
+# SQLite takes of two usable indexes on the same columns the one that was made last, and `project.indexes` has no order.
 LISTED = text("wanted_serial IS NOT NULL AND absent_since IS NULL")
 CHECKED = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NOT NULL")
 NEW = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NULL AND serial IS NULL")
@@ -93,6 +94,8 @@ project = Table(
     Column("error", Text),
     # digest of the published page's two forms together; NULL: unknown
     Column("page_sha256", Word),
+    # of its published files; NULL: unknown
+    Column("newest_version", Text),
     # A project's publication does not change the following columns.
     # its serial in upstream's list
     Column("wanted_serial", BigInteger),
@@ -112,7 +115,7 @@ project = Table(
     Index("project_new", "wanted_serial", "name", sqlite_where=NEW, info={"where": NEW}),
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, info={"where": CHANGED}),
     # Projects with the newest serial of the list.
-    Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, info={"where": LISTED}),
+    Index("project_latest", "wanted_serial", "name", sqlite_where=CHECKED, info={"where": CHECKED}),
     Index("project_doubted", "name", sqlite_where=DOUBTED, info={"where": DOUBTED}),
     Index("project_quarantined", "name", sqlite_where=QUARANTINED, info={"where": QUARANTINED}),
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, info={"where": ABSENT}),
@@ -205,6 +208,17 @@ exemption = Table(
     Column("by", Text, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
+)
+
+# Lines that people added beside those of mirror.toml, one a project.
+added_line = Table(
+    "added_line",
+    metadata,
+    Column("project", Word, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
 )
 
 # What the selected projects need, as the last sync of a selection computed it: one row.

@@ -86,6 +86,7 @@ class StatusFile:
         self._volume = context.volume
         self._runs = context.runs
         self._changed = asyncio.Event()
+        self._ending = False
         self._next_run_at: Callable[[], datetime | None] = lambda: None
 
     def watch(self, next_run_at: Callable[[], datetime | None]) -> None:
@@ -104,12 +105,14 @@ class StatusFile:
         try:
             yield
         finally:
-            writer.cancel()
+            # Cancelled, its thread would write on, beside the last write or after it.
+            self._ending = True
+            self._changed.set()
             await asyncio.gather(writer, return_exceptions=True)
             await self.write(stopped=True)
 
     async def _write_changes(self) -> None:
-        while True:
+        while not self._ending:
             await self.write()
             await self._changed.wait()
 

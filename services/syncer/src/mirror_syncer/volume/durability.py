@@ -9,8 +9,9 @@ from threading import Lock
 
 from mirror_syncer.errors import VolumeError, VolumeFullError
 
-# Their syncfs waits for all data and directories, and reports errors since the last call.
-_SYNCFS_FILE_SYSTEMS = frozenset({"ext4", "xfs", "btrfs", "zfs"})
+# Their syncfs waits for all data and directories, and reports errors since the last call. A tmpfs has nothing to wait
+# for: no sync would save its content from a power cut.
+_SYNCFS_FILE_SYSTEMS = frozenset({"ext4", "xfs", "btrfs", "zfs", "tmpfs"})
 _libc = ctypes.CDLL(None, use_errno=True)  # Python has no os.syncfs
 
 
