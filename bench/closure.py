@@ -52,6 +52,7 @@ _OLDER_PLATFORMS = {
 }
 """The systems that uv takes where nothing is said."""
 _NEWEST_MACOS = "26.0"
+_PASSES = 3  # of a sync
 _SETS = ("requests", "django", "jupyterlab", "apache-airflow", "torch")
 
 
@@ -112,6 +113,18 @@ class Mirror:
         hashlib.sha256(repr(marks).encode()).hexdigest()
         return time.process_time() - began
 
+    async def settle(self, policy: Policy, closure: Closure) -> Closure:
+        """Read each kept wheel, and resolve again, as a sync does once they are here: they may differ."""
+        for _ in range(_PASSES):
+            kept = await self.kept(policy, closure)
+            async with self._source() as source:
+                wheels = [(name, one) for name, files in kept.items() for one in files if one.filename.endswith(".whl")]
+                await asyncio.gather(*(source.requirement_lines(name, wheel) for name, wheel in wheels))
+            before, (closure, _) = closure, await self.resolve(policy)
+            if closure == before:
+                break
+        return closure
+
     async def kept(self, policy: Policy, closure: Closure) -> Mapping[NormalizedName, Sequence[File]]:
         """Return the files that a sync publishes by a closure."""
         followed = replace(policy, closure=closure)
@@ -125,7 +138,7 @@ class Mirror:
 
 
 async def measure(
-    lines: Sequence[str], state: Path, *, platforms: Mapping[str, str], macos: str | None, clients: bool
+    lines: Sequence[str], state: Path, *, platforms: Mapping[str, str], macos: str | None, clients: bool, settles: bool
 ) -> dict[str, object]:
     """Resolve lines that stand together in ``mirror.toml`` twice; return the figures."""
     policy = policy_of(lines, platforms)
@@ -134,6 +147,8 @@ async def measure(
         closure, first = await mirror.resolve(policy)
         again, second = await mirror.resolve(policy)
         assert again == closure
+        if settles:
+            closure = await mirror.settle(policy, closure)
         kept = await mirror.kept(policy, closure)
         figures: dict[str, object] = {
             "projects": len(kept),
@@ -147,21 +162,36 @@ async def measure(
         }
         if clients:
             with offering(kept) as url:
+
+                async def answer(
+                    line: str, machine: UvMachine, index: str | None, *, builds: bool = False
+                ) -> str | None:
+                    return await asyncio.to_thread(compiled, line, machine, index, cache=state / "uv", builds=builds)
+
                 failed = [
                     (line, machine, error)
                     for line in lines
                     for machine in machines
-                    if (error := await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv")) is not None
+                    if (error := await answer(line, machine, url)) is not None
                 ]
-                failures: dict[str, list[str]] = {"cannot install": [], "only with a build": [], "nor from PyPI": []}
+                failures: dict[str, list[str]] = {
+                    "cannot install": [],
+                    "only with a build": [],
+                    "only with a build, from PyPI too": [],
+                    "nor from PyPI": [],
+                }
                 for line, machine, error in failed:
                     resolved = f"{line} on {machine}"
-                    if await asyncio.to_thread(compiled, line, machine, None, cache=state / "uv") is not None:
-                        failures["nor from PyPI"].append(resolved)
-                    elif await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv", builds=True) is None:
-                        failures["only with a build"].append(resolved)
+                    if (with_builds := await answer(line, machine, url, builds=True)) is None:
+                        needed = await answer(line, machine, None) is not None
+                        failures["only with a build" + ", from PyPI too" * needed].append(resolved)
+                    elif (
+                        await answer(line, machine, None) is None
+                        or await answer(line, machine, None, builds=True) is None
+                    ):
+                        failures["cannot install"].append(f"{resolved}: {error}\nwith builds: {with_builds}")
                     else:
-                        failures["cannot install"].append(f"{resolved}: {error}")
+                        failures["nor from PyPI"].append(f"{resolved}: {with_builds}")
             figures |= failures
     return figures
 
@@ -184,6 +214,7 @@ def main() -> None:
     parser.add_argument("--clients", action="store_true", help="also resolve each line by uv on each machine")
     parser.add_argument("--universal", action="store_true", help="also count the releases of uv's resolutions")
     parser.add_argument("--older", action="store_true", help="machines as old as uv takes where nothing is said")
+    parser.add_argument("--each-wheel", action="store_true", help="also read each wheel, and resolve again")
     parser.add_argument("--state", type=Path, help="keep what was fetched here, for the next run")
     arguments = parser.parse_args()
     structlog.configure(
@@ -194,7 +225,10 @@ def main() -> None:
         for lines in sets:
             state = (arguments.state or Path(temporary)) / "-".join(lines).replace("/", "_")[:80]
             platforms, macos = (_OLDER_PLATFORMS, None) if arguments.older else (_PLATFORMS, _NEWEST_MACOS)
-            figures = asyncio.run(measure(lines, state, platforms=platforms, macos=macos, clients=arguments.clients))
+            settles, clients = arguments.each_wheel, arguments.clients
+            figures = asyncio.run(
+                measure(lines, state, platforms=platforms, macos=macos, clients=clients, settles=settles)
+            )
             if arguments.universal:
                 figures["uv --universal"] = len(frozenset[str]().union(*map(universal_releases, lines)))
             print(json.dumps({"lines": lines, **figures}, indent=1))

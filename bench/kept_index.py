@@ -88,7 +88,10 @@ def compiled(line: str, machine: UvMachine, url: str | None, *, cache: Path, bui
     target = ("--python-version", machine.python, "--python-platform", machine.platform)
     index = () if url is None else ("--default-index", url)
     wheels = () if builds else ("--only-binary", ":all:")
-    done = _compile(line, *index, *wheels, "--cache-dir", str(cache), *target, macos=machine.macos)
+    try:
+        done = _compile(line, *index, *wheels, "--cache-dir", str(cache), *target, macos=machine.macos)
+    except subprocess.TimeoutExpired:
+        return f"no answer in {_SECONDS} s"
     return None if done.returncode == 0 else done.stderr
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from packaging.utils import NormalizedName
 
 from mirror_contract import UnmetReason
 from mirror_syncer.closure.resolution import resolve
@@ -11,6 +12,8 @@ from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.errors import LimitExceededError
 from mirror_syncer.model.page import File
 from syncer.closure.generated_pages import NOW, TWO_BY_TWO, GeneratedIndex, IndexMaker, MemorySource, Wanted
+
+LIB = NormalizedName("lib")
 
 
 class CountingSource(MemorySource):
@@ -48,6 +51,39 @@ def test_requirement_counts_for_those_that_can_install_its_release() -> None:
     index.upload("app", "1.0", "lib", requires_python="<3.11.1")
     index.upload("lib", "1.0", requires_python="<3.11.1")
     assert close(MemorySource(index.index()), "app").unmet == ()
+
+
+@pytest.mark.parametrize("has_metadata", [True, False])
+def test_wheels_of_a_release_that_exclude_each_other_are_proved_each_on_its_machine(*, has_metadata: bool) -> None:
+    """What a wheel for one Python requires does not refute a line on another Python, where pip takes another wheel."""
+    index = IndexMaker()
+    for python, requirement in (("cp311", "lib<2"), ("cp313", "lib>=2")):
+        for platform in ("manylinux_2_17_x86_64", "win_amd64"):
+            index.upload("app", "1.0", requirement, tag=f"{python}-{python}-{platform}", has_metadata=has_metadata)
+    index.upload("lib", "1.0")
+    index.upload("lib", "2.0")
+    source = MemorySource(index.index())
+    if not has_metadata:
+        app = NormalizedName("app")
+        source.publish({app: source.index.pages[app].files})
+    closure = close(source, "app")
+    assert closure.unmet == ()
+    assert {proof.machine: proof.releases[LIB] for proof in closure.proofs} == {
+        "Python 3.11 on linux-x86_64": "1.0",
+        "Python 3.11 on windows-amd64": "1.0",
+        "Python 3.13 on linux-x86_64": "2.0",
+        "Python 3.13 on windows-amd64": "2.0",
+    }
+
+
+def test_wheel_that_is_not_read_yet_requires_what_the_first_one_does() -> None:
+    """Of wheels that are not here and have no digest of their metadata, the first one speaks for all."""
+    index = IndexMaker()
+    for python, requirement in (("cp311", "lib<2"), ("cp313", "lib>=2")):
+        index.upload("app", "1.0", requirement, tag=f"{python}-{python}-manylinux_2_17_x86_64", has_metadata=False)
+    index.upload("lib", "1.0")
+    closure = close(MemorySource(index.index()), "app")
+    assert (closure.unmet, {proof.releases[LIB] for proof in closure.proofs}) == ((), {"1.0"})
 
 
 def test_line_that_pip_cannot_read_is_refuted_for_that() -> None:

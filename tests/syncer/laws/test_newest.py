@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -60,6 +61,43 @@ def test_each_client_has_its_newest_releases(
         assert has[:latest] == had[:latest], (client, asked)
 
 
+MACHINE_PARTS = st.sampled_from([("3.11", "linux-x86_64"), ("3.12", "windows-amd64"), ("3.13", "macos-arm64")])
+
+
+@law
+@given(many_files, machines, st.none() | st.integers(1, 2), st.sampled_from(["", "<2", ">=1.1"]))
+def test_client_without_a_final_has_its_newest_prereleases(
+    files: tuple[File, ...], asked: Machines, latest: int | None, line: str
+) -> None:
+    """A line's newest N finals of each client are there, or its newest N pre-releases where it can install no final."""
+    wheels = tuple(one for one in files if one.filename.endswith(".whl") and not one.yanked)
+    there = kept(wheels, Wish(lines=((line, latest, False),), machines=asked).policy)
+    admitted = SpecifierSet(line, prereleases=True)
+    for client in range(3 * len(compatibility(asked).names(compatibility(asked).everyone))):
+        had = [version for version in releases_for(client, wheels, asked) if version in admitted]
+        finals = [version for version in had if not version.is_prerelease]
+        has = releases_for(client, (one for one in wheels if one.filename in there), asked)
+        assert set((finals or had)[:latest]) <= set(has), (client, asked)
+
+
+@law
+@given(many_files, st.sets(MACHINE_PARTS, min_size=1), MACHINE_PARTS, st.none() | st.integers(1, 2))
+def test_one_more_machine_takes_nothing_away(
+    files: tuple[File, ...], asked: set[tuple[str, str]], more: tuple[str, str], latest: int | None
+) -> None:
+    """What a line selects for some machines stays when another machine is added, pre-releases included."""
+    wish = Wish(lines=(("", latest, False),))
+    wheels = tuple(one for one in files if one.filename.endswith(".whl") and not one.yanked)
+    before, after = (
+        kept(
+            wheels,
+            replace(wish, machines=Machines.parse(sorted({p for p, _ in some}), sorted({s for _, s in some}))).policy,
+        )
+        for some in (asked, asked | {more})
+    )
+    assert before <= after
+
+
 @law
 @given(
     files=many_files,
@@ -116,6 +154,24 @@ def test_prereleases_stay_for_a_while_beside_the_first_final() -> None:
         wish = Wish(lines=(("", latest, False),), superseded=QUARTER)
         assert kept([early, final], wish.policy, before=[early]) == {early.filename, final.filename}
         assert kept([early, final], wish.policy, before=[early], now=NOW + 90 * DAY) == {final.filename}
+
+
+def test_prerelease_stays_for_a_while_beside_the_first_final_of_its_machine() -> None:
+    """A pre-release that one machine alone needs stays for 90 days after the first final that this machine installs."""
+    asked = Machines.parse(pythons=["3.11"], platforms=["linux-x86_64", "windows-amd64"])
+    windows, linux = "cp311-cp311-win_amd64.whl", WHEELS[1]
+    final = file("1.0", windows, age=900 * DAY)
+    early = [file("2.0rc1", linux, age=400 * DAY), file("2.0rc2", linux, age=100 * DAY)]
+    for latest in (None, 1):
+        wish = Wish(lines=(("", latest, False),), superseded=QUARTER, machines=asked)
+        wanted = {one.filename for one in (early[1:] if latest else early)}
+        assert kept([final, *early], wish.policy) == {final.filename} | wanted
+        fitting = file("1.1", linux, age=DAY)
+        both = [final, fitting]
+        assert kept([*both, *early], wish.policy, before=[final, *early]) == {one.filename for one in (*both, *early)}
+        assert kept([*both, *early], wish.policy, before=[final, *early], now=NOW + 89 * DAY) == {
+            one.filename for one in both
+        }
 
 
 def test_local_version_pushes_no_release_out() -> None:

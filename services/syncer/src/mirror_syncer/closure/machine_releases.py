@@ -1,6 +1,6 @@
 """The releases that one machine may install, as a proof asks for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -10,8 +10,9 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.project import Project, metadata_key
 from mirror_syncer.closure.releases import Candidate, Releases
+from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
@@ -68,6 +69,26 @@ class InstallableReleases:
     def versions(self, machine: int, project: Project) -> list[Version]:
         """Return the versions with a file for a machine, those that a proof has to pass over included."""
         return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
+
+    def stated(self, machine: int, project: Project, version: Version) -> Sequence[Requirements]:
+        """Return what a release requires on a machine: what the files say that it may take, if these are known."""
+        stated = project.requirements[version]
+        by_file = project.requirements_of_files.get(version)
+        if by_file is None:
+            return stated
+        release = next(release for release, found, _, _ in self._fit(project) if found == version)
+        files = [
+            file
+            for file in release.files
+            if self._fits.fits(file.filename, release.installers(file), file.requires_python) & machine
+        ]
+        wheels = [file for file in files if file.filename.endswith(_WHEEL)]
+        keys = [metadata_key(file) for file in wheels or files]
+        if not all(key in by_file for key in keys):
+            return stated
+        others = [one for key, one in by_file.items() if key not in keys]
+        taken = [by_file[key] for key in keys]
+        return [one for one in stated if one in taken or one not in others]
 
     def has_wheel(self, machine: int, project: Project, version: Version) -> bool:
         """Return whether a release has a wheel for a machine."""
@@ -193,7 +214,7 @@ class MachineReleases:
             if version in project.unusable:
                 project.note_try([release])
                 raise UnusableError
-        needs = [need for one in project.requirements[version] for need in one.needs]
+        needs = [need for one in self._installable.stated(self._machine, project, version) for need in one.needs]
         self._demands.note_names(project, needs)
         return needs
 

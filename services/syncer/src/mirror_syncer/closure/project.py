@@ -21,6 +21,11 @@ MAX_TRIES = 20
 """After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
 
 
+def metadata_key(file: File) -> str:
+    """Return what files have in common that require the same: the digest of their metadata, or else their own."""
+    return file.core_metadata if isinstance(file.core_metadata, str) else file.sha256
+
+
 @dataclass(slots=True)
 class Demand:
     """Versions that somebody requires, and the machines on which."""
@@ -80,6 +85,8 @@ class Project:
     """Why selected releases are here."""
     requirements: dict[Version, list[Requirements]] = field(default_factory=dict)
     """What the files of a release require, as far as they differ."""
+    requirements_of_files: dict[Version, Mapping[str, Requirements]] = field(default_factory=dict)
+    """The same by file, as ``metadata_key`` names it; only of releases whose files differ."""
     build_requirements: dict[Version, list[Requirements]] = field(default_factory=dict)
     """What is installed to build a release, apart from it, so that it is no part of a proof."""
     unread: dict[Version, str] = field(default_factory=dict)

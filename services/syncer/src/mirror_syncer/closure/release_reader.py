@@ -8,7 +8,7 @@ from operator import or_
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.project import Project, metadata_key
 from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
 from mirror_syncer.closure.source import Source
 from mirror_syncer.config import Policy
@@ -55,7 +55,11 @@ class ReleaseReader:
             return
         files = self._files_to_read(project, release)
         lines = await asyncio.gather(*(self._source.requirement_lines(project.name, file) for file in files))
-        found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
+        by_lines = {one: read_requirements(one, project.name) for one in lines}
+        if len(by_lines) > 1:
+            by_file = {metadata_key(file): by_lines[one] for file, one in zip(files, lines, strict=True)}
+            project.requirements_of_files[release.version] = by_file
+        found = list(by_lines.values())
         to_build = [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
         if added := self._additions.get(project.name, ()):
             found.append(read_requirements(RequirementLines(added), project.name))
@@ -88,10 +92,8 @@ class ReleaseReader:
         wheels = [file for file in files if file.filename.endswith(_WHEEL)]
         by_metadata: dict[str, File] = {}
         for file in wheels:
-            if isinstance(file.core_metadata, str):
-                by_metadata.setdefault(file.core_metadata, file)
-            elif names(project.on_disk, file) or self._source.is_known(file):
-                by_metadata.setdefault(file.sha256, file)
+            if isinstance(file.core_metadata, str) or names(project.on_disk, file) or self._source.is_known(file):
+                by_metadata.setdefault(metadata_key(file), file)
         if wheels and not by_metadata:
             by_metadata[wheels[0].sha256] = wheels[0]
         sdists = [file for file in files if file not in wheels] if self._is_built(release) else []

@@ -4,7 +4,7 @@ The judgement of a project's files: the only place that says what happens to eac
 It is pure: a sync applies it, ``plan`` prints it, and the API shows it, so none of them can disagree.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -123,9 +123,13 @@ def _decide(
         )
     if (problem := _problem(page, screening, policy, before)) is not None:
         return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
-    served: dict[str, str] = {file.filename: file.sha256 for file in screening.wanted} if before else {}
-    # Mostly none, so nothing below has anything to ask or to say about single files.
-    unwanted = [file for file in before.values() if served.get(file.filename) != file.sha256]
+    new = _new(screening.wanted, before)
+    served: dict[str, str] = {}
+    unwanted: list[File] = []
+    # Mostly all that is published is wanted again, so nothing below has anything to ask or to say about single files.
+    if lost or len(screening.wanted) - len(new) != len(before):
+        served = {file.filename: file.sha256 for file in screening.wanted}
+        unwanted = [file for file in before.values() if served.get(file.filename) != file.sha256]
     emptied = stay_of(screening, published, damaged=condition.damaged) if guarded and unwanted else ()
     served |= {file.filename: file.sha256 for file, _ in emptied}
     retained: list[File] = []
@@ -134,6 +138,9 @@ def _decide(
         served |= {file.filename: file.sha256 for file in retained}
     wanted = (*screening.wanted, *retained) if retained else screening.wanted
     keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
+    missing = keep if condition.altered else new
+    if published is not None and condition.damaged and not condition.altered:
+        missing = (*new, *_damaged(keep, published, condition.damaged))
     withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld} if unwanted else {}
     reasons: dict[str, str] = {file.filename: why for file, why in screening.left_out} if unwanted or replaced else {}
     drop = screening.left_out
@@ -150,7 +157,7 @@ def _decide(
         if retained
         else screening.reasons,
         is_provisional=bool(retained) or screening.defers,
-        missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
+        missing=missing,
         hold=screening.held,
         blocked=screening.blocked,
         drop=drop,
@@ -233,15 +240,19 @@ def _lost(page: Page, published: PublishedPage | None, damaged: frozenset[str]) 
     return lost
 
 
-def _missing(keep: Sequence[File], published: PublishedPage, damaged: frozenset[str]) -> tuple[File, ...]:
-    """Return what is not published with this content, or is damaged itself or in its metadata."""
-    ours, places = published.files, published.places
+def _new(wanted: tuple[File, ...], before: Mapping[str, File]) -> tuple[File, ...]:
+    """Return what is not published with this content."""
+    if not before:
+        return wanted
     return tuple(
-        [
-            file
-            for file in keep
-            if (before := ours.get(file.filename)) is None
-            or before.sha256 != file.sha256
-            or (damaged and not damaged.isdisjoint((place := places[file.filename], f"{place}.metadata")))
-        ]
+        [file for file in wanted if (published := before.get(file.filename)) is None or published.sha256 != file.sha256]
     )
+
+
+def _damaged(keep: Sequence[File], published: PublishedPage, damaged: frozenset[str]) -> Iterator[File]:
+    """Yield what is published, but is damaged itself or in its metadata."""
+    for file in keep:
+        if names(published.files, file):
+            place = published.places[file.filename]
+            if not damaged.isdisjoint((place, f"{place}.metadata")):
+                yield file

@@ -16,21 +16,6 @@ YANKED_CLIENTS = attrgetter("yanked_clients")
 _VERSION = attrgetter("version")
 
 
-def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Release]:
-    """
-    Return the newest releases: enough for each client to install ``count`` of them.
-
-    Args:
-        releases: the newest first, each with a version.
-        everyone: all clients.
-    """
-    # If all releases are yanked, these count; if no client can install any, the newest ones do.
-    for clients in (CLIENTS, YANKED_CLIENTS):
-        if chosen := newest_for(everyone, releases, count, by=clients):
-            return chosen
-    return [release for release in releases if release.files][:count]
-
-
 def newest_for(
     clients: int, releases: Sequence[Release], count: int, *, by: Callable[[Release], int] = CLIENTS
 ) -> list[Release]:
@@ -51,6 +36,12 @@ def newest_for(
         if places.are_taken:
             break
     return chosen
+
+
+def newest_anyway(everyone: int, releases: Sequence[Release], count: int) -> list[Release]:
+    """Return the newest of releases that no client installs by itself: the yanked ones, or else whatever has files."""
+    yanked = newest_for(everyone, releases, count, by=YANKED_CLIENTS)
+    return yanked or [release for release in releases if release.files][:count]
 
 
 def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
@@ -136,6 +127,20 @@ def first_appearance(releases: Iterable[Release], *, min_age: int, clients: int)
     if not times or None in times:
         return 0
     return int(datetime.fromisoformat(min(filter(None, times))).timestamp()) + min_age
+
+
+def first_appearances(releases: Iterable[Release], *, min_age: int, clients: int) -> list[tuple[int, int]]:
+    """
+    Return when the first of some releases appeared that a client can install, with the clients of which that is true.
+
+    Each client is in one group, or in none if it can install none of them.
+    """
+    client_groups: list[tuple[int, list[int]]] = []
+    for release in releases:
+        if found := clients & release.clients:
+            time = first_appearance((release,), min_age=min_age, clients=clients)
+            client_groups = list(_found(client_groups, found, time, 1))
+    return [(found, -heap[0]) for found, heap in client_groups]
 
 
 def newest_first(releases: Iterable[Release]) -> list[Release]:

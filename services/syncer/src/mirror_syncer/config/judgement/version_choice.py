@@ -1,11 +1,12 @@
 """
 The releases that a version rule chooses of a page: the newest that match, and those that newer ones pushed out lately.
 
-A rule without ``clients`` is a line as people write it: it counts finals if any client can install one, and where no
-client can install any it takes the newest. A rule with ``clients`` counts what each of these can install.
+Each client has its own newest releases: finals, or pre-releases where it can install no final, as pip and uv do. A rule
+without ``clients`` is a line as people write it: where no client can install any release, it takes the newest. A rule
+with ``clients`` takes nothing that these cannot install.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, reduce
 from operator import attrgetter, or_
@@ -13,7 +14,13 @@ from typing import NamedTuple
 
 from packaging.specifiers import SpecifierSet
 
-from mirror_syncer.config.judgement.newest import YANKED_CLIENTS, first_appearance, newest, newest_for, pushed_out
+from mirror_syncer.config.judgement.newest import (
+    YANKED_CLIENTS,
+    first_appearances,
+    newest_anyway,
+    newest_for,
+    pushed_out,
+)
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.policy.selection import VersionRule
 from mirror_syncer.model.page import File, names
@@ -113,81 +120,92 @@ class VersionChoice:
         return frozenset([release for release in self._releases if release.is_prerelease])
 
     def _chosen(self, rule: VersionRule, admitted: Sequence[Release]) -> Chosen:
-        if rule.clients is None and rule.takes_yanked:
-            return self._chosen_for_all(rule, admitted)
+        is_line = rule.clients is None and rule.takes_yanked
+        if is_line and rule.latest is None and rule.with_prereleases:
+            return Chosen(set(admitted), {})
         finals = _without(admitted, self._prereleases)
         clients = self._everyone if rule.clients is None else self._everyone & rule.clients
-        return self._chosen_for(clients, rule, admitted, finals)
-
-    def _chosen_for_all(self, rule: VersionRule, admitted: Sequence[Release]) -> Chosen:
-        """Return what a rule chooses that counts for all clients together."""
-        if rule.latest is None and rule.with_prereleases:
-            return Chosen(set(admitted), {})  # nothing pushes anything out
-        finals = _without(admitted, self._prereleases)
-        counted = finals if any(release.clients for release in finals) else admitted
-        series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
-        count, everyone = rule.latest, self._everyone
-        if count is None:
-            chosen = set(series[-1])
+        if is_line:
+            chosen = self._chosen_by_line(rule, admitted, finals)
         else:
-            chosen = set(newest(series[0], count, everyone=everyone))
-            for some in series[1:]:
-                chosen.update(newest(some, count, everyone=everyone))
-        return Chosen(chosen, self._pushed_out(everyone, rule, series, chosen, admitted=admitted, finals=finals))
+            chosen = self._chosen_by_demand(clients, rule, admitted, finals)
+        if not self._keeps_superseded or (rule.latest is None and rule.with_prereleases):
+            return Chosen(chosen, {})  # nothing pushes anything out
+        return Chosen(chosen, self._pushed_out(clients, rule, chosen, admitted=admitted, finals=finals))
 
-    def _chosen_for(
+    def _chosen_by_line(
+        self, rule: VersionRule, admitted: Sequence[Release], finals: Sequence[Release]
+    ) -> set[Release]:
+        """Return what a line chooses, which is something that no client can install where there is nothing else."""
+        everyone, count = self._everyone, rule.latest
+        if count is not None:
+            found = self._newest(everyone, rule, admitted, finals)
+            return set(found or newest_anyway(everyone, admitted, count))
+        if finals is admitted:
+            return set(admitted)
+        lacking = everyone & ~_any(release.clients for release in finals)
+        if lacking == everyone:
+            return set(admitted)
+        early = self._prereleases.intersection(admitted) if lacking else _NONE
+        return {*finals, *(release for release in early if lacking & (release.clients | release.yanked_clients))}
+
+    def _chosen_by_demand(
         self, clients: int, rule: VersionRule, admitted: Sequence[Release], finals: Sequence[Release]
-    ) -> Chosen:
-        """Return what a rule chooses for each of some clients, which looks at nothing that it cannot install."""
-        count = len(admitted) if rule.latest is None else rule.latest
-        found = newest_for(clients, finals, count)
-        without_final = clients & ~_any(release.clients for release in found)
-        found += newest_for(clients if rule.with_prereleases else without_final, admitted, count)
+    ) -> set[Release]:
+        """Return what a demand chooses for some clients: nothing that they cannot install."""
+        found = self._newest(clients, rule, admitted, finals)
         chosen = {release for release in found if clients & release.clients}
         if rule.takes_yanked and (rest := clients & ~_any(release.clients for release in chosen)):
-            yanked = newest_for(rest, admitted, count, by=YANKED_CLIENTS)
+            yanked = newest_for(rest, admitted, _count(rule, admitted), by=YANKED_CLIENTS)
             chosen.update(release for release in yanked if rest & release.yanked_clients)
-        series = [finals, admitted] if rule.with_prereleases else [finals]
-        return Chosen(chosen, self._pushed_out(clients, rule, series, chosen, admitted=admitted, finals=finals))
+        return chosen
+
+    def _newest(
+        self, clients: int, rule: VersionRule, admitted: Sequence[Release], finals: Sequence[Release]
+    ) -> list[Release]:
+        """Return the newest finals that each client can install, and pre-releases where it has none, as pip and uv."""
+        count = _count(rule, admitted)
+        found = newest_for(clients, finals, count)
+        if finals is admitted:
+            return found
+        others = clients if rule.with_prereleases else clients & ~_any(release.clients for release in found)
+        return found + newest_for(others, admitted, count) if others else found
 
     def _pushed_out(
         self,
         clients: int,
         rule: VersionRule,
-        series: Sequence[Sequence[Release]],
         chosen: AbstractSet[Release],
         *,
         admitted: Sequence[Release],
         finals: Sequence[Release],
     ) -> Mapping[Release, int]:
-        """Return until when each published release stays that newer ones of a series pushed out: old locks need it."""
-        if not self._keeps_superseded:
-            return {}
-        left: list[tuple[Release, int]] = []
-        if not rule.with_prereleases and finals is not admitted:
-            left += self._prereleases_before(finals, admitted, clients)
-        count = rule.latest
+        """Return until when each published release stays that newer ones pushed out: old locks need it."""
         # Mostly all that is published is chosen again.
         if self._published.keys() <= {file.filename for release in chosen for file in release.files}:
-            count = None
-        for releases in series if count is not None else ():
-            others = {release for release in releases if release not in chosen and self._is_published(release)}
-            if others and count is not None:
-                left += pushed_out(releases, count, min_age=self._min_age, of=others, clients=clients)
+            return {}
+        others = {release for release in admitted if release not in chosen and self._is_published(release)}
+        early = others & self._prereleases
+        min_age = self._min_age
+        left: list[tuple[Release, int]] = []
+        with_prereleases = clients
+        if not rule.with_prereleases and early:
+            # A client takes pre-releases until its first final.
+            firsts = first_appearances(finals, min_age=min_age, clients=clients)
+            with_prereleases &= ~_any(found for found, _ in firsts)
+            times = {release: [time for found, time in firsts if found & release.clients] for release in early}
+            left += [(release, max(some)) for release, some in times.items() if some]
+        if rule.latest is not None:
+            count = rule.latest
+            if late := others - early:
+                left += pushed_out(finals, count, min_age=min_age, of=late, clients=clients)
+            if of := others if rule.with_prereleases else early:
+                left += pushed_out(admitted, count, min_age=min_age, of=of, clients=with_prereleases)
         until: dict[Release, int] = {}
         for release, since in left:
             if self._now < since + self._superseded:
                 until[release] = max(since + self._superseded, until.get(release, 0))
         return until
-
-    def _prereleases_before(
-        self, finals: Iterable[Release], admitted: Iterable[Release], clients: int
-    ) -> Iterator[tuple[Release, int]]:
-        """Yield the published pre-releases of a project that had nothing else until its first final release."""
-        published = [one for one in admitted if one in self._prereleases and self._is_published(one)]
-        if published and any(clients & release.clients for release in finals):
-            since = first_appearance(finals, min_age=self._min_age, clients=clients)
-            yield from ((release, since) for release in published)
 
     def _is_published(self, release: Release) -> bool:
         return any(names(self._published, file) for file in release.files)
@@ -202,6 +220,10 @@ def _without(releases: Sequence[Release], others: AbstractSet[Release]) -> Seque
 
 def _spells(release: Release, specifier: SpecifierSet) -> bool:
     return any(specifier.contains(version, prereleases=True) for version in release.equal_versions)
+
+
+def _count(rule: VersionRule, admitted: Sequence[Release]) -> int:
+    return len(admitted) if rule.latest is None else rule.latest
 
 
 def _any(masks: Iterable[int]) -> int:

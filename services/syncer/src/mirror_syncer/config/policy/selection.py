@@ -18,7 +18,7 @@ class VersionRule:
     latest: int | None
     prereleases: bool | None = None
     """
-    Whether pre-releases are wanted beside finals; where a project has nothing else they always are, as for pip.
+    Whether pre-releases are wanted beside finals; a client that no final fits always has them, as pip and uv do.
 
     None: all of them without ``latest``, and none with it.
     """
