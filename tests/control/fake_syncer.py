@@ -1,6 +1,7 @@
 """A fake syncer that serves the private API from memory, and fails on demand."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from pydantic import BaseModel
 
 from mirror_contract import (
+    AddedLine,
+    AddedLineRequest,
     Choice,
     Counts,
     DependencySummary,
@@ -22,13 +25,16 @@ from mirror_contract import (
     HeldFile,
     HeldSummary,
     KeptRelease,
+    LineSource,
     PolicyCandidate,
     PolicyCheck,
     PolicyProblem,
     Project,
+    ProjectAbout,
     ProjectChanges,
     ProjectDependencies,
     ProjectFile,
+    ProjectLink,
     ProjectState,
     Release,
     ReleaseRequest,
@@ -40,11 +46,13 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Schedule,
+    SelectedLine,
     SelectionCause,
     Status,
     Trigger,
     UnmetReason,
     UnmetRequirement,
+    parse_project_name,
 )
 
 # Today: a status of another day would be of a mirror that has not synced since.
@@ -76,9 +84,10 @@ class Seen:
 def half_dated_project() -> Project:
     """Return a project with two files, of which one has no upload time."""
     files = [
-        ProjectFile(filename="six-1.0.tar.gz", url="packages/ab/six-1.0.tar.gz"),
+        ProjectFile(filename="six-1.0.tar.gz", version="1.0", url="packages/ab/six-1.0.tar.gz"),
         ProjectFile(
             filename="six-2.0.tar.gz",
+            version="2.0",
             url="packages/ab/six-2.0.tar.gz",
             upload_time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         ),
@@ -89,12 +98,21 @@ def half_dated_project() -> Project:
 def judged_project() -> Project:
     """Return a project of a file that is kept, one that upstream took, and one that is not published."""
     files = [
-        ProjectFile(filename="six-1.0.tar.gz", url="packages/ab/six-1.0.tar.gz", reason="mirror.toml selects it"),
         ProjectFile(
-            filename="six-0.9.tar.gz", url="packages/ab/six-0.9.tar.gz", decision=Choice.LOST, reason="upstream took it"
+            filename="six-1.0.tar.gz", version="1.0", url="packages/ab/six-1.0.tar.gz", reason="mirror.toml selects it"
         ),
         ProjectFile(
-            filename="six-2.0.tar.gz", decision=Choice.DROP, reason="its version does not match <b>'six<2'</b>"
+            filename="six-0.9.tar.gz",
+            version="0.9",
+            url="packages/ab/six-0.9.tar.gz",
+            decision=Choice.LOST,
+            reason="upstream took it",
+        ),
+        ProjectFile(
+            filename="six-2.0.tar.gz",
+            version="2.0",
+            decision=Choice.DROP,
+            reason="its version does not match <b>'six<2'</b>",
         ),
     ]
     return Project(name="six", state=ProjectState.CURRENT, file_count=2, files=files, undated_files=2)
@@ -105,11 +123,12 @@ def held_project() -> Project:
     files = [
         ProjectFile(
             filename="six-2.0.tar.gz",
+            version="2.0",
             decision=Choice.HOLD,
             reason="uploaded yesterday; this mirror waits 7 days",
             until=NOW + timedelta(days=6),
         ),
-        ProjectFile(filename="six-1.0.tar.gz", decision=Choice.BLOCK, reason="<b>malware</b>"),
+        ProjectFile(filename="six-1.0.tar.gz", version="1.0", decision=Choice.BLOCK, reason="<b>malware</b>"),
     ]
     return Project(name="six", state=ProjectState.WAITING, files=files, held_files=1, blocked_files=1, withheld_files=2)
 
@@ -195,6 +214,73 @@ HELD = [
 SUMMARY = HeldSummary(held_files=1, blocked_files=1, projects=1, next_change_at=NOW + timedelta(days=6))
 
 
+def rich_project() -> Project:
+    """Return a project with releases for many machines, a yanked one, a pre-release, and words of its authors."""
+
+    def file(version: str, ending: str, **more: Any) -> ProjectFile:
+        name = f"numpy-{version}{ending}"
+        fields = {"version": version, "size": 7_000_000, "sha256": "5f" * 32, "url": f"packages/ab/{name}"}
+        uploaded = NOW - timedelta(days=400 - int(version.partition(".")[0]) * 100)
+        return ProjectFile.model_validate(
+            {"filename": name, "upload_time": uploaded, "requires_python": ">=3.11"} | fields | more
+        )
+
+    wheels = [
+        f"-cp3{minor}-cp3{minor}-{platform}.whl"
+        for minor in (11, 12, 13)
+        for platform in (
+            "manylinux_2_17_x86_64.manylinux2014_x86_64",
+            "manylinux_2_28_aarch64",
+            "musllinux_1_2_x86_64",
+            "macosx_11_0_arm64",
+            "win_amd64",
+        )
+    ]
+    files = [
+        file("1.0", ".tar.gz", yanked="wrong <b>metadata</b>", reason="mirror.toml selects it by 'numpy'"),
+        *(file("2.0", ending) for ending in (*wheels[:5], ".tar.gz")),
+        *(file("2.1.0", ending) for ending in (*wheels, ".tar.gz")),
+        file("3.0rc1", "-py3-none-any.whl"),
+        file(
+            "2.2.0",
+            ".tar.gz",
+            url=None,
+            decision=Choice.HOLD,
+            reason="uploaded yesterday; this mirror waits 7 days",
+            until=NOW + timedelta(days=6),
+        ),
+        file(
+            "2.2.0",
+            wheels[0],
+            url=None,
+            decision=Choice.HOLD,
+            reason="uploaded yesterday; this mirror waits 7 days",
+            until=NOW + timedelta(days=6),
+        ),
+        file("0.9", ".tar.gz", url=None, decision=Choice.DROP, reason="its version does not match 'numpy>=1'"),
+    ]
+    return Project(
+        name="numpy",
+        state=ProjectState.CURRENT,
+        selected="numpy>=1",
+        file_count=24,
+        stored_bytes=168_000_000,
+        newest_version="2.1.0",
+        checked_at=NOW - timedelta(minutes=9),
+        changed_at=NOW - timedelta(hours=7),
+        held_files=2,
+        withheld_files=3,
+        undated_files=0,
+        files=files,
+        about=ProjectAbout(
+            version="2.1.0",
+            summary="Fundamental package for array computing in Python",
+            license="BSD-3-Clause",
+            links=[ProjectLink(label="Homepage", url="https://numpy.org/")],
+        ),
+    )
+
+
 class FakeSyncer:
     """
     Starts and stops on one port of the loopback.
@@ -220,13 +306,24 @@ class FakeSyncer:
                 file_count=1,
                 stored_bytes=11050,
                 selected="six",
-                files=[ProjectFile(filename="six-1.17.0.tar.gz", size=11050, url="packages/ab/six-1.17.0.tar.gz")],
+                files=[
+                    ProjectFile(
+                        filename="six-1.17.0.tar.gz", version="1.17.0", size=11050, url="packages/ab/six-1.17.0.tar.gz"
+                    )
+                ],
             ),
             "zope-interface": Project(
                 name="zope-interface", state=ProjectState.FAILING, error="upstream sends [red]\x1b[2J 500", attempts=3
             ),
         }
+        self.absences: dict[str, tuple[str, str]] = {}
+        """Why unknown projects are not here, and the detail."""
         self.releases: dict[str, Release] = {}
+        self.file_lines = [
+            SelectedLine(line="six", project="six", source=LineSource.FILE),
+            SelectedLine(line='idna>=3; sys_platform == "win32"', latest=5, project="idna", source=LineSource.FILE),
+        ]
+        self.added: dict[str, AddedLine] = {}
         self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
         self.seen: list[Seen] = []
         self.asked = asyncio.Event()  # set by the first run
@@ -255,6 +352,9 @@ class FakeSyncer:
                 web.post("/runs/{id}/cancel", self._cancel_run),
                 web.get("/projects", self._find_projects),
                 web.get("/projects/{name}", self._show_project),
+                web.post("/projects", self._add_line),
+                web.delete("/projects/{name}", self._remove_line),
+                web.get("/selection", self._find_lines),
                 web.get("/held", self._find_held),
                 web.get("/unmet", self._find_unmet),
                 web.get("/releases", self._find_releases),
@@ -393,17 +493,63 @@ class FakeSyncer:
         return _answer(self.move(run.id, RunState.CANCELLED), status=202)
 
     async def _find_projects(self, request: web.Request) -> web.Response:
-        states = request.query.getall("state", list(ProjectState))
-        items = [
-            project.model_dump(mode="json", exclude={"files"})
-            for name, project in sorted(self.projects.items())
-            if project.state in states and name.startswith(request.query.get("q", ""))
-        ]
-        return web.json_response({"items": items, "next": None})
+        states, text = request.query.getall("state", list(ProjectState)), request.query.get("q", "")
+        found = [one for name, one in sorted(self.projects.items()) if one.state in states and text in name]
+        if request.query.get("sort") == "size":
+            found.sort(key=lambda one: -one.stored_bytes)
+        most, after = int(request.query.get("limit", "50")), request.query.get("after")
+        start = next((place for place, one in enumerate(found, 1) if one.name == after), 0)
+        items = [one.model_dump(mode="json", exclude={"files"}) for one in found[start : start + most]]
+        more = items[-1]["name"] if len(found) > start + most else None
+        return web.json_response({"items": items, "next": more, "total": len(found) if text else None})
 
     async def _show_project(self, request: web.Request) -> web.Response:
-        project = self.projects.get(request.match_info["name"])
-        return _answer(project) if project else _problem(404, "mirror.toml does not name this project.")
+        name = request.match_info["name"]
+        if (project := self.projects.get(name)) is not None:
+            return _answer(project)
+        absence, detail = self.absences.get(name, ("unselected", "mirror.toml does not name this project."))
+        return _problem(404, detail, absence=absence)
+
+    async def _find_lines(self, request: web.Request) -> web.Response:
+        added = [
+            SelectedLine(source=LineSource.ADDED, **one.model_dump(exclude={"run", "warnings"}))
+            for _, one in sorted(self.added.items())
+        ]
+        return _page([*self.file_lines, *added], request)
+
+    async def _add_line(self, request: web.Request) -> web.Response:
+        wanted = AddedLineRequest.model_validate_json(await request.read())
+        name = parse_project_name(re.split(r"[^\w.-]", wanted.line)[0])
+        if name == "evil":
+            return _problem(409, "evil is blocked in mirror.toml: malware; remove it from [block] first.")
+        line = AddedLine(
+            line=wanted.line,
+            project=name,
+            because=wanted.because,
+            by=request.headers["X-Added-By"],
+            made_at=NOW,
+        )
+        self.added[name] = line
+        run = self._queue_run(request, projects=(name,))
+        return _answer(line.model_copy(update={"run": run.id, "warnings": ["upstream is away \x1b[2J"]}), status=201)
+
+    async def _remove_line(self, request: web.Request) -> web.Response:
+        line = self.added.pop(request.match_info["name"], None)
+        if line is None:
+            return _problem(404, "No line was added for it.")
+        return _answer(line.model_copy(update={"run": self._queue_run(request, projects=None).id}))
+
+    def _queue_run(self, request: web.Request, *, projects: tuple[str, ...] | None) -> Run:
+        run = Run(
+            id=f"20261122T161233-{len(self.runs):06x}",
+            request=RunRequest(kind=RunKind.SYNC, projects=projects),
+            trigger=Trigger(request.headers["X-Trigger"]),
+            state=RunState.QUEUED,
+            created_at=NOW,
+        )
+        self.runs[run.id] = run
+        self.asked.set()
+        return run
 
     async def _find_held(self, request: web.Request) -> web.Response:
         decisions, project = request.query.getall("decision", list(Choice)), request.query.get("project")

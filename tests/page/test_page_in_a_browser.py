@@ -1,12 +1,15 @@
 """The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, with hostile input."""
 
+import os
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from control.conftest import TOKEN
-from control.fake_syncer import SUMMARY, TORN, FakeSyncer, held_project, required_project
+from control.fake_syncer import SUMMARY, TORN, FakeSyncer, held_project, required_project, rich_project
 from control.live import Background
 from control.log_lines import line
 from mirror_contract import (
@@ -34,6 +37,13 @@ STORED = """async () => [
   sessionStorage.length, localStorage.length, document.cookie, (await indexedDB.databases()).length
 ]"""
 
+# What is wider than its place; only the code of a snippet and a hash may be.
+WIDER = """() => {
+  const places = document.querySelectorAll('html, nav .links, .scroll, .scroll td, .scroll th, .install pre');
+  const wide = [...places].filter((one) => one.scrollWidth > one.clientWidth && one.checkVisibility());
+  return wide.map((one) => one.outerHTML.slice(0, 200));
+}"""
+
 AXE = REPOSITORY / "services/control/assets/node_modules/axe-core/axe.min.js"
 PATHS = (
     "/ui/",
@@ -42,6 +52,8 @@ PATHS = (
     "/ui/projects/absent",
     "/ui/projects/young",
     "/ui/projects/six",
+    "/ui/projects/numpy",
+    "/ui/projects/numpy?version=2.2.0",
     "/ui/held",
     "/ui/unmet",
     "/ui/runs/r7",
@@ -93,6 +105,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
         requirement.requirement, requirement.message = HOSTILE, HOSTILE
     required.dependencies.releases[1].because = required.dependencies.required_by[0].requirement = HOSTILE
     syncer.projects["six"] = required
+    syncer.projects["numpy"] = rich_project()
     syncer.told = {
         "as_of": NOW,
         "last_run": syncer.runs["r7"],
@@ -117,14 +130,22 @@ def under_way(syncer: FakeSyncer, done: int) -> None:
     syncer.told = syncer.told | {"running": [run]}
 
 
+@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible(opened: Open, syncer: FakeSyncer, scheme: str) -> None:
-    """axe-core finds no problem on any page, in light and dark mode."""
+def test_pages_are_accessible(opened: Open, syncer: FakeSyncer, scheme: str, width: int) -> None:
+    """
+    axe-core finds no problem on any page, in light and dark mode, on a phone and a desktop.
+
+    A picture of each page lands in the directory that PAGE_PICTURES names, if it is set.
+    """
     under_way(syncer, 10)
     for path in PATHS:
-        with opened(path, color_scheme=scheme) as page:
+        with opened(path, color_scheme=scheme, viewport={"width": width, "height": 844}) as page:
             violations = axe(page)
             assert violations == [], path
+            if pictures := os.environ.get("PAGE_PICTURES"):
+                name = re.sub(r"\W+", "-", path.removeprefix("/ui/")).strip("-") or "status"
+                page.screenshot(path=Path(pictures) / f"{name}-{scheme}-{width}.png", full_page=True)
 
 
 def axe(page: Page) -> list[str]:
@@ -138,12 +159,11 @@ def axe(page: Page) -> list[str]:
 
 
 def test_page_fits_a_phone(opened: Open, syncer: FakeSyncer) -> None:
-    """At 360 pixels, no page is wider than the screen, whatever text upstream sends."""
+    """At 360 pixels, no page is wider than the screen, and no table or command is cut, whatever upstream sends."""
     under_way(syncer, 10)
     for path in PATHS:
         with opened(path, viewport={"width": 360, "height": 740}) as page:
-            wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-            assert wide[0] <= wide[1], path
+            assert page.evaluate(WIDER) == [], path
 
 
 def test_page_works_without_javascript(opened: Open) -> None:
@@ -154,7 +174,7 @@ def test_page_works_without_javascript(opened: Open) -> None:
         page.get_by_text("as a table").click()
         expect(page.get_by_role("link", name=f"{NOW - timedelta(minutes=60):%Y-%m-%d %H:%M}")).to_be_visible()
         page.get_by_role("link", name="Projects", exact=True).click()
-        page.get_by_label("Name starts with").fill("zo")
+        page.get_by_label("Name contains").fill("zo")
         page.get_by_role("button", name="Find").click()
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
         expect(page.get_by_role("link", name="six")).to_have_count(0)
@@ -254,11 +274,11 @@ def test_search_updates_while_typing(opened: Open) -> None:
     """Results follow the typed text, and the focus stays."""
     with opened("/ui/projects") as page:
         expect(page.get_by_role("link", name="six")).to_be_visible()
-        page.get_by_label("Name starts with").press_sequentially("zop")
+        page.get_by_label("Name contains").press_sequentially("zop")
         expect(page.get_by_role("link", name="six")).to_have_count(0)
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
-        expect(page.get_by_label("Name starts with")).to_be_focused()
-        page.get_by_label("Name starts with").fill("")
+        expect(page.get_by_label("Name contains")).to_be_focused()
+        page.get_by_label("Name contains").fill("")
         page.get_by_label("State").select_option("partial")
         expect(page.get_by_role("link", name="evil")).to_be_visible()
         expect(page.get_by_role("link", name="zope-interface")).to_have_count(0)
@@ -281,6 +301,34 @@ def test_copy_button_copies_a_snippet(opened: Open) -> None:
         page.get_by_role("button", name="Copy for pip").click()
         expect(page.get_by_role("status")).to_have_text("Copied.")
         assert page.evaluate("getSelection().toString()").startswith("[global]\nindex-url = http://127.0.0.1:")
+
+
+def test_hash_is_copied_whole(opened: Open) -> None:
+    """The page shows the beginning of a hash; a click without JavaScript, or the button, takes all of it."""
+    with opened("/ui/projects/numpy", java_script_enabled=False) as page:
+        code = page.locator("#hash-1")
+        box = code.bounding_box()
+        assert box is not None
+        assert box["width"] < 200
+        code.click()
+        assert page.evaluate("getSelection().toString()") == "5f" * 32
+        expect(page.get_by_role("button", name="Copy for pip")).to_have_count(0)
+    with opened("/ui/projects/numpy") as page:
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page.get_by_role("button", name="Copy the hash of").first.click()
+        expect(page.get_by_role("status")).to_have_text("Copied.")
+        assert page.evaluate("getSelection().toString()") == "5f" * 32
+
+
+def test_page_says_why_a_version_is_missing(opened: Open) -> None:
+    """From the first page, three clicks tell why a version is not here, also without JavaScript."""
+    with opened("/ui/", java_script_enabled=False) as page:
+        page.get_by_role("link", name="Projects", exact=True).click()
+        page.get_by_role("link", name="numpy").click()
+        page.get_by_label("Version").fill("2.2.0")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("Release 2.2.0 is not here.")).to_be_visible()
+        expect(page.get_by_role("table").get_by_text("this mirror waits 7 days")).to_have_count(1)
 
 
 def test_page_shows_lost_connection(opened: Open) -> None:

@@ -25,6 +25,7 @@ FIELDS = [
     "right",
     "run",
     "release",
+    "line",
     "status",
     "logger",
 ]
@@ -64,6 +65,9 @@ def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str]
     fix = {"requirement": "django==5.2.19", "because": "CVE-2026-1234", "for": "2d"}
     httpx2.post(f"{url}/api/v1/releases", json=fix, headers=ci)
     httpx2.post(f"{url}/api/v1/releases", json=fix, headers=operator)
+    added = {"line": "django>=5", "because": "the shop"}
+    httpx2.post(f"{url}/api/v1/projects", json=added, headers=ci)
+    httpx2.post(f"{url}/api/v1/projects", json=added | {"line": f"django{'>=5,' * 400}>=6"}, headers=operator)
     server.terminate()
     lines = audited(server.communicate(timeout=20)[1])
 
@@ -73,9 +77,13 @@ def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str]
         ("POST /api/v1/nothing", "ci", None, None, 404),
         ("POST /api/v1/releases", "ci", "remove", None, 403),
         ("POST /api/v1/releases", "operator", "remove", None, 503),
+        ("POST /api/v1/projects", "ci", "trigger", None, 503),
+        ("POST /api/v1/projects", "operator", "trigger", None, 503),
     ]
-    assert [line["release"] for line in lines] == [None] * 4 + ["django==5.2.19 for 2d: CVE-2026-1234"]
-    assert [line["forwarded_for"] for line in lines] == ["10.9.8.7", None, None, None, None]
+    assert [line["release"] for line in lines] == [None] * 4 + ["django==5.2.19 for 2d: CVE-2026-1234"] + [None] * 2
+    assert [line["line"] and line["line"][:10] for line in lines] == [None] * 5 + ["django>=5:", "django>=5,"]
+    assert len(lines[-1]["line"]) == 1_001
+    assert [line["forwarded_for"] for line in lines] == ["10.9.8.7"] + [None] * 6
     assert {line["address"] for line in lines} == {"127.0.0.1"}
     assert {line["level"] for line in lines} == {"info"}
     assert all(set(line) == set(FIELDS) - {"logger"} for line in lines)

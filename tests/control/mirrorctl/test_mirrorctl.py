@@ -290,7 +290,9 @@ def test_lists_print_tables_for_people(mirrorctl: Mirrorctl) -> None:
     assert run_id in mirrorctl("runs", "--state", "queued").stdout
     assert run_id in mirrorctl("runs", "--trigger", "cli", "--since", "2026-11-22").stdout
     assert run_id not in mirrorctl("runs", "--trigger", "schedule").stdout
-    assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
+    assert "six" in mirrorctl("projects", "--state", "current", "--search", "ix").stdout
+    sorted_by_size = mirrorctl("projects", "--sort", "size").stdout
+    assert sorted_by_size.index("six") < sorted_by_size.index("zope-interface")
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
 
 

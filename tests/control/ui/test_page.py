@@ -3,8 +3,9 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import httpx2
 import pytest
@@ -19,6 +20,7 @@ from control.fake_syncer import (
     held_project,
     judged_project,
     required_project,
+    rich_project,
 )
 from control.live import Background
 from mirror_contract import (
@@ -27,7 +29,9 @@ from mirror_contract import (
     PendingRemoval,
     PolicyState,
     Project,
+    ProjectAbout,
     ProjectFile,
+    ProjectLink,
     ProjectState,
     Run,
     RunKind,
@@ -377,48 +381,64 @@ def test_page_allows_only_its_own_scripts(client: httpx2.Client, path: str) -> N
 def test_project_shows_files_without_upload_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """A project shows the number, the effect and the names of files without an upload time."""
     syncer.projects["six"] = half_dated_project()
-    page = client.get("/ui/projects/six").text
-    assert "1 files: pip --uploaded-prior-to refuses the project" in page
-    undated = page.partition("six-1.0.tar.gz")[2]
-    assert "unknown" in undated.partition("</tr>")[0]
-    assert "unknown" not in page.partition("six-2.0.tar.gz")[2].partition("</tr>")[0]
+    page, older = (client.get(f"/ui/projects/six{query}").text for query in ("", "?version=1.0"))
+    assert "1 file: pip --uploaded-prior-to refuses the project" in page
+    assert "<bdi>six-1.0.tar.gz</bdi>." in page.partition("Their names")[2]
+    assert 'data-label="Uploaded">unknown' in older.partition("packages/ab/six-1.0.tar.gz")[2]
+    assert 'data-label="Uploaded">unknown' not in page.partition("packages/ab/six-2.0.tar.gz")[2]
 
 
 def test_project_shows_the_decision_about_every_file(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """A project's page shows what is decided about each file and why, also of files that are not published."""
     syncer.projects["six"] = judged_project()
-    page = client.get("/ui/projects/six").text
-    published, _, others = page.partition("Files that are not published")
-    rows = {
-        name: row.partition("</tr>")[0]
-        for name in ("six-0.9", "six-1.0")
-        for row in published.split("<tr>")
-        if name in row
-    }
-    assert "lost: <bdi>upstream took it</bdi>" in rows["six-0.9"]
-    assert "mirror.toml selects it" in rows["six-1.0"]
-    assert "six-2.0.tar.gz" not in published
-    assert "its version does not match &lt;b&gt;" in others
-    assert "drop" in others
+    pages = [client.get(f"/ui/projects/six?version={version}").text for version in ("1.0", "0.9", "2.0")]
+    absent = client.get("/ui/projects/six").text.partition("Not here, and why")[2]
+    assert '<span class="state keep">keep</span> <span class="quiet"><bdi>mirror.toml selects it</bdi>' in pages[0]
+    assert '<span class="state lost">lost</span> <span class="quiet"><bdi>upstream took it</bdi>' in pages[1]
+    for page in (absent, pages[2]):
+        assert "six-2.0.tar.gz" in page
+        assert "its version does not match &lt;b&gt;" in page
+        assert '<span class="state drop">drop</span>' in page
+    assert "Release <code><bdi>2.0</bdi></code> is not here." in pages[2]
+    assert "Not here, and why" not in pages[0]
 
 
 def test_waiting_project_shows_until_when_its_files_wait(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """The page of a project whose files all wait or are blocked says so, with time and reason of each."""
     syncer.projects["six"] = held_project()
     page = client.get("/ui/projects/six").text
-    others = page.partition("Files that are not published")[2]
+    others = page.partition("Not here, and why")[2]
     assert "All its files wait for their cooldown or are blocked; its page is empty." in page
     assert '/ui/held?project=six">1 waiting, 1 blocked</a>' in page
     assert "No file is published." in page
-    assert re.search(r"hold until <time [^>]+>in 5 d</time>", others)
+    assert re.search(r"hold, published <time [^>]+>in 5 d</time>", others)
     assert others.index("six-2.0.tar.gz") < others.index("six-1.0.tar.gz")
     assert "&lt;b&gt;malware&lt;/b&gt;" in others
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("no longer selected in mirror.toml", '"six",</pre>'),
+        ("blocked in mirror.toml: <b>malware</b>", "Remove its entry from <code>[block]</code>"),
+    ],
+)
+def test_project_that_left_says_how_to_get_it_again(
+    client: httpx2.Client, syncer: FakeSyncer, error: str, told: str
+) -> None:
+    """The page of a project that was here, and is no longer selected, is a 404 with the reason and the remedy."""
+    syncer.projects["six"] = Project(name="six", state=ProjectState.WITHDRAWN, error=error)
+    answer = client.get("/ui/projects/six")
+    assert answer.status_code == 404
+    assert f"six was here: {escape(error)}." in answer.text
+    assert told in answer.text
+    assert ">six</a>" in client.get("/ui/projects?state=withdrawn").text
 
 
 @pytest.mark.parametrize("state", ProjectState)
 def test_each_state_has_a_page_and_a_filter(client: httpx2.Client, syncer: FakeSyncer, state: ProjectState) -> None:
     """A project in any state has a page that explains it, and the list can be filtered by it."""
-    syncer.projects["six"] = Project(name="six", state=state)
+    syncer.projects["six"] = Project(name="six", state=state, selected="six")
     answer = client.get("/ui/projects/six")
     assert answer.status_code == 200
     assert re.search(rf"<h1>six <span class=\"state {state}\">{state}</span></h1>\n<p>[A-Z].+\.</p>", answer.text)
@@ -514,6 +534,123 @@ def test_project_page_shows_what_it_depends_on(client: httpx2.Client, syncer: Fa
     assert re.search(r'projects/app">app</a>.+?six&gt;=1 &lt;b&gt;', page, re.DOTALL)
 
 
+def test_project_page_tells_how_to_install(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project's page has the commands of pip, uv and poetry with this mirror's address, for the shown release."""
+    syncer.projects["numpy"] = rich_project()
+    page = client.get("/ui/projects/numpy", headers={"Host": "10.10.10.5:8080"}).text
+    older = client.get("/ui/projects/numpy?version=v2.0", headers={"X-Forwarded-Proto": "https"}).text
+    url = "http://10.10.10.5:8080/simple/"
+    assert f"pip install --index-url {url} --trusted-host 10.10.10.5 numpy</pre>" in page
+    assert f"uv add --default-index {url} numpy</pre>" in page
+    assert f"poetry source add --priority=primary mirror {url}\npoetry add --source mirror numpy</pre>" in page
+    assert " numpy==2.0</pre>" in older
+    assert "--trusted-host" not in older
+
+
+@pytest.mark.proves("security/upstream")
+def test_project_page_lists_releases_newest_first(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Releases come newest first with date, Pythons, platforms, yanks and size; one of them with its files."""
+    syncer.projects["numpy"] = rich_project()
+    page = client.get("/ui/projects/numpy").text
+    table = page.partition('<h2 id="releases">')[2].partition('<h2 id="files">')[0]
+    versions = re.findall(r'\?version=[^"]+"[^>]*><bdi>([^<]+)</bdi>', table)
+    assert versions == ["3.0rc1", "2.1.0", "2.0", "1.0"]
+    assert "pre-release" in table.partition("3.0rc1")[2].partition("</tr>")[0]
+    newest = table.partition(">2.1.0<")[2].partition("</tr>")[0]
+    assert "Linux aarch64, x86_64 · Linux (musl) x86_64 · macOS arm64 · Windows x86_64 · source" in newest
+    assert "<bdi>&gt;=3.11</bdi>" in newest
+    assert "112.0 MB" in newest
+    assert "wrong &lt;b&gt;metadata&lt;/b&gt;" in table.partition(">1.0<")[2]
+    assert '<h1>numpy <bdi>2.1.0</bdi> <span class="state current">current</span></h1>' in page
+    assert "Fundamental package for array computing" in page
+    assert '<a href="https://numpy.org/" rel="nofollow noopener noreferrer"' in page
+    files = page.partition('<h2 id="files">')[2].partition('<h2 id="absent">')[0]
+    assert files.count('class="hash"') == 16
+    assert f'<code class="hash" id="hash-1">{"5f" * 32}</code>' in files
+    absent = page.partition('<h2 id="absent">')[2]
+    assert absent.index("2.2.0") < absent.index("0.9")
+    assert "and 1 more" in absent
+
+
+def test_long_project_page_is_bounded(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project of many releases, files, reasons and requirements has a page of at most 150 kB, assets included."""
+    name = "x" * 200
+    files = [
+        ProjectFile(
+            filename=f"{name}-{number}.0-py3-none-any.whl",
+            version=f"{number // 4}.0",
+            url=f"packages/ab/{name}-{number}.0-py3-none-any.whl" if number < 500 else None,
+            sha256="ab" * 32,
+            decision="keep" if number < 500 else "drop",
+            reason=f"its version does not match 'x=={number}'",
+        )
+        for number in range(1000)
+    ]
+    required = required_project().dependencies
+    assert required
+    many = required.model_copy(
+        update={
+            "requires": [required.requires[1].model_copy(update={"requirement": f"{name}{n}"}) for n in range(500)],
+            "required_by": [required.required_by[0]] * 500,
+            "releases": [required.releases[1]] * 100,
+        }
+    )
+    syncer.projects["six"] = Project(
+        name="six", state=ProjectState.CURRENT, file_count=500, files=files, dependencies=many
+    )
+    answer = client.get("/ui/projects/six")
+    assets = set(re.findall(r'(?:src|href)="\.\./\.\.(/ui/static/[^"]+)"', answer.text))
+    size = len(answer.content) + sum(len(client.get(url).content) for url in assets)
+    older = re.search(r'href="\.\./\.\.(/ui/projects/six\?older=\d+)', answer.text)
+    assert older
+    assert "74.0</bdi>" in client.get(older[1]).text
+    assert size <= 150_000, size
+
+
+@pytest.mark.parametrize(
+    ("absence", "told"),
+    [
+        ("unselected", '"idna",</pre>'),
+        ("blocked", "Remove its entry from <code>[block]</code>"),
+        ("upstream", "upstream has no project of this name"),
+    ],
+)
+def test_unknown_project_says_why_and_how_to_get_it(
+    client: httpx2.Client, syncer: FakeSyncer, absence: str, told: str
+) -> None:
+    """The page of a project that is not here is a 404 that says why, and what to change to get it."""
+    syncer.absences["idna"] = absence, f"idna is away: {HOSTILE}"
+    syncer.projects["idna-ssl"] = Project(name="idna-ssl", state=ProjectState.CURRENT)
+    answer = client.get("/ui/projects/IDNA")
+    assert answer.status_code == 404
+    assert "<bdi>idna</bdi> is not here" in answer.text
+    assert "idna is away: &lt;script&gt;" in answer.text
+    assert '/ui/projects/idna-ssl">idna-ssl</a>' in answer.text
+    assert told in answer.text
+
+
+@pytest.mark.proves("security/upstream")
+def test_hostile_releases_are_harmless(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Versions, requires-python, yanks, summary, license and labels of strangers are shown as text."""
+    file = ProjectFile(
+        filename=HOSTILE, version=HOSTILE, requires_python=HOSTILE, yanked=HOSTILE, reason=HOSTILE, url="packages/ab/x"
+    )
+    about = ProjectAbout(
+        version=HOSTILE,
+        summary=HOSTILE,
+        license=HOSTILE,
+        links=[ProjectLink(label=HOSTILE, url="https://example.org/")],
+    )
+    syncer.projects["six"] = Project(
+        name="six", state=ProjectState.CURRENT, newest_version=HOSTILE, files=[file], about=about
+    )
+    for path in ("/ui/projects", "/ui/projects/six", f"/ui/projects/six?version={quote(HOSTILE)}"):
+        text = client.get(path).raise_for_status().text
+        assert "&lt;script&gt;alert(1)" in text, path
+        for evil in ("<script>alert", "\u202e", "\u2066", "\x1b", "\x07"):
+            assert evil not in text, (path, evil)
+
+
 def test_project_page_shows_the_number_of_more_files(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """If the answer has only a part of a project's files, the page shows how many more the index page has."""
     syncer.projects["six"] = half_dated_project().model_copy(update={"file_count": 100_000})
@@ -568,6 +705,29 @@ def test_search_normalizes_names(client: httpx2.Client, syncer: FakeSyncer) -> N
     assert "/ui/projects/zope-interface" in page
     assert "/ui/projects/six" not in page
     assert syncer.seen[-1].query == [("limit", "100"), ("q", "zope-inter")]
+
+
+def test_search_finds_a_part_of_a_name_and_sorts(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The list has search, order, totals, and of each project its newest version and when it changed."""
+    syncer.projects["numpy"] = rich_project()
+    for number in range(150):
+        name = f"dateutil-{number}"
+        syncer.projects[name] = Project(name=name, state=ProjectState.CURRENT, stored_bytes=number)
+    client.get("/ui/")
+    found = client.get("/ui/projects?q=Interface").text
+    first = client.get("/ui/projects?q=DateUtil&sort=size").text
+    link = re.search(r'href="\.\.(/ui/projects\?[^"]+)">Next page', first)
+    assert link
+    second = client.get(link[1].replace("&amp;", "&")).text
+
+    assert "/ui/projects/zope-interface" in found
+    assert "1 project with <code>interface</code> in the name." in found
+    assert "2 projects with 1 file, 11.1 kB" in found
+    assert (first.count("<tr>"), second.count("<tr>")) == (101, 51)
+    assert "150 projects with <code>dateutil</code>" in first
+    assert '<option value="size" selected>' in second
+    row = client.get("/ui/projects?q=numpy").text.partition(">numpy</a>")[2]
+    assert re.search(r"2\.1\.0.+?state current.+?168\.0 MB.+?7 h ago", row, re.DOTALL)
 
 
 def test_page_shows_last_known_state_without_syncer(

@@ -110,7 +110,7 @@ async def test_plan_of_a_removed_line_shows_its_closure_leave(app: Site) -> None
 
     assert actions(report) == {"base": "keep", "app": "withdraw", "lib": "withdraw"}
     reasons = {str(project.name): project.reason for project in report.projects}
-    assert (reasons["app"], reasons["lib"]) == ("no longer selected in mirror.toml", "nothing requires it any more")
+    assert (reasons["app"], reasons["lib"]) == ("no longer selected", "nothing requires it any more")
     assert (run.counts.projects_withdrawn, app.pages()) == (2, ["base"])
 
 

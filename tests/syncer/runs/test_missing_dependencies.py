@@ -270,7 +270,7 @@ async def test_line_with_an_extra_that_does_not_exist_is_named(site: Site, pypi:
     assert run.message is not None
     assert "1 requirement is not met" in run.message
     assert describe(unmet) == (
-        "app[fats] on any machine: app 1.0 has no extra 'fats': installers ignore it; correct it in mirror.toml"
+        "app[fats] on any machine: app 1.0 has no extra 'fats': installers ignore it; correct the line"
     )
 
 

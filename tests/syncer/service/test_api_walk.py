@@ -74,6 +74,7 @@ async def test_every_call_of_the_document_answers_as_shown(
 ) -> None:
     """What docs/api.md tells people to type works, in its order, and the answers are of the shape that it shows."""
     pypi.index.project("six").upload("1.17.0")
+    pypi.index.project("idna").upload("3.10")
     pypi.index.project("zope.interface").upload("7.1")
     slow = pypi.faults.on_page("zope-interface").gate()
     site.select("six", "zope.interface", "no-such-project", follow=True)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mirror_contract.added_line import AddedLine, AddedLineRequest, LineSource, SelectedLine
     from mirror_contract.dependencies import (
         DependencySummary,
         KeptRelease,
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
         PolicyState,
         ProjectChanges,
     )
-    from mirror_contract.project import HeldFile, Project, ProjectFile
+    from mirror_contract.project import HeldFile, Project, ProjectAbout, ProjectFile, ProjectLink
     from mirror_contract.release import Release, ReleaseRequest
     from mirror_contract.run import Counts, ProjectName, Run, RunRequest
     from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
     from mirror_contract.words import (
+        Absence,
         Choice,
+        ProjectSort,
         ProjectState,
         RequirementState,
         RunKind,
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Absence",
+    "AddedLine",
+    "AddedLineRequest",
     "Choice",
     "Counts",
     "DependencySummary",
@@ -55,16 +61,20 @@ __all__ = [
     "HeldFile",
     "HeldSummary",
     "KeptRelease",
+    "LineSource",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
     "PolicyProblem",
     "PolicyState",
     "Project",
+    "ProjectAbout",
     "ProjectChanges",
     "ProjectDependencies",
     "ProjectFile",
+    "ProjectLink",
     "ProjectName",
+    "ProjectSort",
     "ProjectState",
     "Release",
     "ReleaseRequest",
@@ -76,6 +86,7 @@ __all__ = [
     "RunRequest",
     "RunState",
     "Schedule",
+    "SelectedLine",
     "SelectionCause",
     "Status",
     "Trigger",
@@ -85,15 +96,17 @@ __all__ = [
 ]
 
 _NAMES = {
+    "added_line": "AddedLine AddedLineRequest LineSource SelectedLine",
     "dependencies": "DependencySummary KeptRelease ProjectDependencies Requirement Requirer UnmetRequirement",
     "failure": "Failure",
     "names": "parse_project_name",
     "policy": "FileChanges FilePreview PolicyCandidate PolicyCheck PolicyProblem PolicyState ProjectChanges",
-    "project": "HeldFile Project ProjectFile",
+    "project": "HeldFile Project ProjectAbout ProjectFile ProjectLink",
     "release": "Release ReleaseRequest",
     "run": "Counts ProjectName Run RunRequest",
     "status": "Disk HeldSummary PendingRemoval Schedule Status",
-    "words": "Choice ProjectState RequirementState RunKind RunState SelectionCause Trigger UnmetReason",
+    "words": "Absence Choice ProjectSort ProjectState RequirementState RunKind RunState SelectionCause Trigger "
+    "UnmetReason",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -52,6 +52,24 @@ class ProjectState(StrEnum):
     WITHDRAWN = "withdrawn"  # no longer published: deleted upstream or no longer selected
 
 
+class Absence(StrEnum):
+    """Why the mirror knows nothing about a project."""
+
+    UNSELECTED = "unselected"  # mirror.toml does not select it
+    BLOCKED = "blocked"  # mirror.toml or an advisory blocks it whole
+    UPSTREAM = "upstream"  # upstream has no such project
+
+
+class ProjectSort(StrEnum):
+    """The order of a list of projects."""
+
+    NAME = "name"
+    MATCH = "match"  # the searched name, then names that begin with it, then those with a word that does, then others
+    SIZE = "size"  # the largest first
+    FILES = "files"  # most files first
+    CHANGED = "changed"  # the last changed page first
+
+
 class Choice(StrEnum):
     """What the mirror does with a file."""
 
@@ -82,7 +100,7 @@ class UnmetReason(StrEnum):
 class SelectionCause(StrEnum):
     """Why a project is mirrored."""
 
-    LINE = "line"  # a line of mirror.toml names it
+    LINE = "line"  # a line names it, of mirror.toml or added
     REQUIRED = "required"  # selected releases require it
     LOCK = "lock"  # only a lock file pins it
 

@@ -7,6 +7,7 @@ import typer
 
 from mirror_contract import (
     PolicyCandidate,
+    ProjectSort,
     ProjectState,
     Run,
     RunKind,
@@ -26,6 +27,7 @@ from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_cont
 from mirrorctl.follow import exit_with, follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.policy_commands import held, release
+from mirrorctl.selection_commands import add, remove, selection
 from mirrorctl.token_commands import token
 from mirrorctl.views import show, show_page
 
@@ -37,8 +39,8 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # print errors as a line, not in a box
     help="Inspect and control a mirror. Outside control's container, pass the mirror's address (--url). There, misses, "
-    "releases and all commands that change something also need a token (environment variable MIRROR_TOKEN). Commands "
-    "that change something print text on a terminal and the API's JSON into a pipe.",
+    "releases, the selection and all commands that change something also need a token (environment variable "
+    "MIRROR_TOKEN). Commands that change something print text on a terminal and the API's JSON into a pipe.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
@@ -47,6 +49,9 @@ main = typer.Typer(
 main.add_typer(token)
 main.command()(held)
 main.command()(release)
+main.command()(add)
+main.command()(remove)
+main.command()(selection)
 
 
 @main.callback()
@@ -191,7 +196,8 @@ def projects(
     ] = None,
     *,
     state: Annotated[list[ProjectState] | None, typer.Option(help="Only this state (repeatable).")] = None,
-    search: Annotated[str | None, typer.Option(help="Prefix of the names.")] = None,
+    search: Annotated[str | None, typer.Option(help="Part of the names; the best match comes first.")] = None,
+    sort: Annotated[ProjectSort | None, typer.Option(help="Order of the list.")] = None,
     unmet: Annotated[
         bool, typer.Option("--unmet", help="List requirements that are not met here, of all projects or of one.")
     ] = False,
@@ -205,8 +211,8 @@ def projects(
     Of one project, it also shows why each release is here, what it requires, and who requires it.
     """
     if unmet:
-        if state or search:
-            fail("--unmet lists requirements; use it without --state and --search", code=USAGE)
+        if state or search or sort:
+            fail("--unmet lists requirements; use it without --state, --search and --sort", code=USAGE)
         which = parse_options(UnmetFilter, project=name, limit=limit, after=after)
         found = call_control(context.obj, lambda control: control.list_unmet(which))
         return show_page(found, dependency_views.unmet(found.items), as_json=as_json)
@@ -214,7 +220,7 @@ def projects(
         normalized = _normalize(name)
         project = call_control(context.obj, lambda control: control.get_project(normalized))
         return show(project, views.project(project), as_json=as_json)
-    wanted = parse_options(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
+    wanted = parse_options(ProjectFilter, state=state or [], q=search or None, sort=sort, limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_projects(wanted))
     return show_page(page, views.projects(page.items), as_json=as_json)
 

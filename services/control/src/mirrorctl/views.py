@@ -141,10 +141,11 @@ def run(found: Run) -> View:
 
 def projects(found: Iterable[Project]) -> View:
     """Return a table of projects."""
-    table = new_table("project", "state", "files", "size", "checked", "reason")
+    table = new_table("project", "newest", "state", "files", "size", "changed", "reason")
     for one in found:
         size = decimal(one.stored_bytes)
-        table.add_row(one.name, one.state, str(one.file_count), size, format_time(one.checked_at), printable(one.error))
+        newest, changed = printable(one.newest_version), format_time(one.changed_at)
+        table.add_row(one.name, newest, one.state, str(one.file_count), size, changed, printable(one.error))
     return table
 
 

@@ -1,4 +1,4 @@
-"""The audit log: a line for each changing call, with time, address, call, token, run or release, and outcome."""
+"""The audit log: a line for each changing call, with time, address, call, token, run, release or line, and outcome."""
 
 import time
 from typing import Any, Final
@@ -14,6 +14,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 READING_CALLS: Final = frozenset({("POST", "/osv/v1/query"), ("POST", "/osv/v1/querybatch")})
 _MIN_INTERVAL_SECONDS: Final = 1.0
 _MAX_FIELD_LENGTH: Final = 200
+_MAX_LINE_LENGTH: Final = 1_000  # of a line and its reason, which have up to 2,500 characters
 
 log = structlog.get_logger(LOGGER_NAME)
 
@@ -69,8 +70,14 @@ class Audit:
                     right=state.get("right"),
                     run=state.get("run"),
                     release=state.get("release"),
+                    line=_shorten(state.get("line")),
                     status=status,
                 )
+
+
+def _shorten(line: str | None) -> str | None:
+    """Return the beginning of a long line."""
+    return line if line is None or len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}…"
 
 
 class LogRateLimit:

@@ -10,7 +10,7 @@ class Right(StrEnum):
     """What a token allows; each right includes the ones before it."""
 
     READ = "read"  # the misses, which may contain private names; all other reading is open to everyone
-    TRIGGER = "trigger"  # start and cancel runs that remove nothing, pause and resume the schedule
+    TRIGGER = "trigger"  # start and cancel runs that remove nothing, add projects, pause and resume the schedule
     REMOVE = "remove"  # everything that can delete published or stored files, and releases, which override the policy
 
     def includes(self, other: "Right") -> bool:

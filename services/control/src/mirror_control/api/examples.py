@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mirror_contract import (
+    AddedLine,
     Choice,
     Counts,
     DependencySummary,
@@ -20,6 +21,7 @@ from mirror_contract import (
     HeldFile,
     HeldSummary,
     KeptRelease,
+    LineSource,
     PendingRemoval,
     PolicyCheck,
     PolicyState,
@@ -37,6 +39,7 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Schedule,
+    SelectedLine,
     SelectionCause,
     Status,
     Trigger,
@@ -53,6 +56,7 @@ from mirror_control.client.schemas import (
     Readiness,
     ReleasePage,
     RunPage,
+    SelectionPage,
     UnmetPage,
 )
 from mirror_control.problems import reason_phrase
@@ -119,6 +123,10 @@ _RELEASE: Final = Release(
     until=_NOW + timedelta(days=14),
 )
 
+_ADDED: Final = AddedLine(
+    line="django[argon2]>=5.2", project="django", because="the shop's new backend", by="alice", made_at=_NOW
+)
+
 _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
     "Run": _RUN,
     "RunPage": RunPage(items=[_RUN], next=_RUN.id),
@@ -157,6 +165,13 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
     "UnmetPage": UnmetPage(items=[_UNMET]),
     "Release": _RELEASE.model_copy(update={"run": _RUN.id}),
     "ReleasePage": ReleasePage(items=[_RELEASE]),
+    "AddedLine": _ADDED.model_copy(update={"run": _RUN.id}),
+    "SelectionPage": SelectionPage(
+        items=[
+            SelectedLine(line="numpy>=2", latest=5, project="numpy", source=LineSource.FILE),
+            SelectedLine(source=LineSource.ADDED, **_ADDED.model_dump(exclude={"run", "warnings"})),
+        ]
+    ),
     "Schedule": _SCHEDULE,
     "Status": Status(
         syncer_up=True,
@@ -256,6 +271,7 @@ _RANGE: Final = FieldError(
     pointer="#/requirement",
     detail="must name exactly one version, such as 'django==5.2.19'; release each version by itself",
 )
+_ABSENT: Final = FieldError(pointer="#/line", detail="upstream has no project djnago; look at its name")
 _REMEDY: Final = "Check `docker compose ps syncer` and `docker compose logs syncer`."
 _PROBLEMS: Final[Mapping[str, Problem]] = {
     "400": _problem(400, "There was an error parsing the body"),
@@ -271,6 +287,9 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
     "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
     "projects-show 404": _problem(404, "leftpad is not mirrored, and mirror.toml does not name it."),
     "releases-revoke 404": _problem(404, "No release in force has the id '9f1c2d3e'."),
+    "selection-remove 404": _problem(
+        404, "No line was added for urllib3; it is mirrored because of requests → urllib3<3,>=1.26."
+    ),
     "409": _problem(409, "Run 20261122T161233042-3fa9c1 has ended: succeeded."),
     "runs-start 409": _problem(
         409,
@@ -282,6 +301,11 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
         409,
         "django==5.2.19 stays unpublished: [block] projects names 'django==5.2.19'; a release does not change that.",
     ),
+    "selection-add 409": _problem(
+        409,
+        "evilpkg is blocked in mirror.toml: [block] projects names 'evilpkg'; remove it from [block] first.",
+    ),
+    "selection-remove 409": _problem(409, "mirror.toml selects django by 'django>=5.2'; remove that line there."),
     "413": _problem(413, "The body is longer than 1,048,576 bytes; name fewer projects per run."),
     "421": _problem(
         421,
@@ -292,6 +316,7 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
     "422": _problem(422, f"{_WRONG_AFTER.pointer}: {_WRONG_AFTER.detail}", errors=[_WRONG_AFTER]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
     "releases-add 422": _problem(422, f"{_RANGE.pointer}: {_RANGE.detail}", errors=[_RANGE]),
+    "selection-add 422": _problem(422, f"{_ABSENT.pointer}: {_ABSENT.detail}", errors=[_ABSENT]),
     "429": _problem(
         429,
         "The run queue is full (100 runs): retry later, cancel runs that are not needed, or name all projects in one "

@@ -20,7 +20,12 @@ router = APIRouter(
 async def find(
     syncer: Syncer, wanted: Annotated[ProjectFilter, Query()], request: Request, response: Response
 ) -> ProjectPage:
-    """List projects by name, without their files."""
+    """
+    List or search projects, without their files.
+
+    On a mirror of hundreds of thousands of projects, a search may miss what changed in the last minutes. A page may
+    have fewer items than `limit`; the list ends where `next` is null.
+    """
     page = await syncer.list_projects(wanted)
     add_next_link(page, request=request, response=response)
     return page

@@ -17,6 +17,8 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import (
+    AddedLine,
+    AddedLineRequest,
     PolicyCandidate,
     PolicyCheck,
     Project,
@@ -31,6 +33,7 @@ from mirror_contract import (
 from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
 from mirror_control.client.schemas import (
+    Filter,
     HeldFilter,
     HeldPage,
     Problem,
@@ -39,6 +42,7 @@ from mirror_control.client.schemas import (
     ReleasePage,
     RunFilter,
     RunPage,
+    SelectionPage,
     UnmetFilter,
     UnmetPage,
 )
@@ -47,12 +51,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 RELEASED_BY = "X-Released-By"
 """The header by which control names the token that asks for a release."""
+ADDED_BY = "X-Added-By"
+"""The header by which control names the token that adds a line."""
 UNIX_PREFIX = "unix:"
 """Begins a base that is the path of a Unix socket."""
 
 # A proxy answers these while the server behind it is down.
 _GATEWAY_STATUSES = (502, 503, 504)
 
+_ADD_TIMEOUT_SECONDS = 12.0  # the syncer asks upstream for 8 s
 # Three intervals between the comments that keep an event stream open.
 _EVENT_TIMEOUT_SECONDS = 45.0
 _CHECK_TIMEOUT_SECONDS = 45.0  # a check of a policy compares all names of PyPI, and judges pages for 8 s
@@ -176,6 +183,29 @@ class ApiClient:
         """Revoke a release; return it with the run that puts this into force."""
         headers: dict[str, str] = {"X-Trigger": trigger}
         return parse_response(Release, await self.call("DELETE", f"releases/{release_id}", headers=headers))
+
+    async def list_selection(self, wanted: Filter) -> SelectionPage:
+        """Return a page of the selection's lines."""
+        return parse_response(SelectionPage, await self.call("GET", "selection", query=wanted))
+
+    async def add_line(self, request: AddedLineRequest, *, trigger: Trigger, by: str | None = None) -> AddedLine:
+        """
+        Add a line to the selection; return it with the run that mirrors its project.
+
+        Args:
+            by: the name of the caller's token, which only control sends.
+        """
+        headers = {"Content-Type": "application/json", "X-Trigger": trigger}
+        if by is not None:
+            headers[ADDED_BY] = by
+        body, seconds = request.model_dump_json(), _ADD_TIMEOUT_SECONDS
+        answer = await self.call("POST", "projects", body=body, headers=headers, timeout_seconds=seconds)
+        return parse_response(AddedLine, answer)
+
+    async def remove_line(self, name: str, *, trigger: Trigger) -> AddedLine:
+        """Remove the added line of a project; return it with the run that puts this into force."""
+        headers: dict[str, str] = {"X-Trigger": trigger}
+        return parse_response(AddedLine, await self.call("DELETE", f"projects/{name}", headers=headers))
 
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
         """Check a candidate for mirror.toml."""

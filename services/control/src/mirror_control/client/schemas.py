@@ -11,11 +11,13 @@ from mirror_contract import (
     HeldFile,
     Project,
     ProjectName,
+    ProjectSort,
     ProjectState,
     Release,
     Run,
     RunKind,
     RunState,
+    SelectedLine,
     Trigger,
     UnmetReason,
     UnmetRequirement,
@@ -91,7 +93,11 @@ class RunPage(Page[Run]):
 
 
 class ProjectPage(Page[Project]):
-    """A page of projects, sorted by name, without their files."""
+    """A page of projects, without their files."""
+
+    total: int | None = Field(
+        default=None, description="How many projects match; null if the syncer did not count them, because many do."
+    )
 
 
 class HeldPage(Page[HeldFile]):
@@ -104,6 +110,10 @@ class UnmetPage(Page[UnmetRequirement]):
 
 class ReleasePage(Page[Release]):
     """All releases in force, oldest first; `next` is null."""
+
+
+class SelectionPage(Page[SelectedLine]):
+    """A page of lines: those of mirror.toml in their order, then the added ones by project."""
 
 
 class Filter(BaseModel):
@@ -142,8 +152,15 @@ class ProjectFilter(Filter):
         default=None,
         min_length=1,
         max_length=214,
-        description="Prefix of the name, in any spelling.",
-        examples=["zope.i"],
+        description="Part of the name, in any spelling.",
+        examples=["dateutil"],
+    )
+    sort: ProjectSort | None = Field(
+        default=None,
+        description="match: the name itself, then names that begin with `q`, then those with a word that does, then "
+        "others; shorter names first. size, files: the largest first. changed: the last changed page first. Without "
+        "`sort`: match if there is a `q`, otherwise name.",
+        examples=["size"],
     )
 
 

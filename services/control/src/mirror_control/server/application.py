@@ -25,6 +25,7 @@ from mirror_control.api import (
     releases,
     runs,
     schedule,
+    selection,
     status,
     unmet,
 )
@@ -41,7 +42,7 @@ from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import pages
+from mirror_control.ui import pages, project_pages
 
 VERSION = version("pypi-mirror-control")
 
@@ -55,6 +56,10 @@ _TAGS = [
     {"name": "runs", "description": "Past, current and queued work of the mirror: syncs, verifies and collections."},
     {"name": "status", "description": "The state of the mirror: freshness, completeness, free disk space."},
     {"name": "projects", "description": "Mirrored projects, and why a project is not mirrored."},
+    {
+        "name": "selection",
+        "description": "Lines that select projects: those of mirror.toml, and those that people added.",
+    },
     {"name": "unmet", "description": "Requirements that the mirror does not meet."},
     {
         "name": "downloads",
@@ -124,12 +129,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequireToken, tokens=tokens)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
-    for noun in (runs, status, projects, unmet, policy, held, releases, downloads, schedule, health):
+    for noun in (runs, status, projects, selection, unmet, policy, held, releases, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it
     # Also at the port's root, where probes and Prometheus look; nginx only forwards /api, /ui and /osv.
-    for router in (health.router, status.metrics, docs.router, pages.router):
+    for router in (health.router, status.metrics, docs.router, project_pages.router, pages.router):
         app.include_router(router, include_in_schema=False)
     return app
 

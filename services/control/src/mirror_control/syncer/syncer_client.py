@@ -77,6 +77,11 @@ class SyncerClient(ApiClient):
                 raise
             return self._status.value.model_copy(update={"syncer_up": False})
 
+    @property
+    def last_known_status(self) -> Status | None:
+        """The last known status, at most 15 s old while the syncer answers; None if no status is known."""
+        return self._status.value
+
     async def get_exposition(self) -> Exposition:
         """Return the current metrics, or the last known gauges if the call failed."""
         try:

@@ -4,30 +4,26 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from mirror_contract import Choice, ProjectFile, ProjectState, UnmetReason, parse_project_name
+from mirror_contract import UnmetReason, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Counts, FullSyncs, Syncer
 from mirror_control.api.runs import RunId
-from mirror_control.client.api_client import ApiError, RefusedError
+from mirror_control.client.api_client import ApiError
 from mirror_control.client.download_schemas import DownloadFilter, MissFilter
-from mirror_control.client.formatting import UNDATED_EFFECT
 from mirror_control.client.health import assess_health, assess_unknown_status
-from mirror_control.client.schemas import HeldDecision, HeldFilter, ProjectFilter, UnmetFilter
+from mirror_control.client.schemas import HeldDecision, HeldFilter, UnmetFilter
 from mirror_control.downloads.statistics import StatisticsError
+from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.rendering import ASSETS, render
 
 router = APIRouter(dependencies=[open_to_all])
 
 _MAX_DOWNLOAD_ROWS = 50
-# As many as the syncer returns, after older ones without an upload time; the index page lists all.
-_MAX_FILES = 500
-_MAX_UNDATED_FILES = 100
 _PAGE_SIZE = 100
-_MAX_QUERY_LENGTH = 214
 _MAX_AFTER_LENGTH = 512
 
 Text = Annotated[str, Query(max_length=4096)]
@@ -58,57 +54,8 @@ async def run(request: Request, syncer: Syncer, run_id: RunId) -> Response:
     try:
         found = await syncer.get_run(run_id)
     except ApiError as error:
-        return _render_api_error(request, error, title=f"Run {run_id}")
+        return render_api_error(request, error, title=f"Run {run_id}")
     return render(request, "run.html", run=found)
-
-
-@router.get("/ui/projects")
-async def projects(request: Request, syncer: Syncer, q: Text = "", state: Text = "", after: Text = "") -> Response:
-    """Find projects by the prefix of their name and by their state."""
-    # Normalize as PEP 503 does, except that a prefix may end in a dash.
-    prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_MAX_QUERY_LENGTH]
-    states = [ProjectState(state)] if state in list(ProjectState) else []
-    wanted = ProjectFilter(q=prefix or None, state=states, after=after[:_MAX_QUERY_LENGTH] or None, limit=_PAGE_SIZE)
-    try:
-        found = await syncer.list_projects(wanted)
-    except ApiError as error:
-        return _render_api_error(request, error, title="Projects")
-    return render(request, "projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATE_DESCRIPTIONS)
-
-
-@router.get("/ui/projects/{name}")
-async def project(
-    request: Request, syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_length=4096)]
-) -> Response:
-    """Show why a project is or is not mirrored, its files, and its downloads."""
-    try:
-        normalized = parse_project_name(name)
-    except ValueError as error:
-        return render(request, "error.html", title=name[:80], detail=str(error), status_code=404)
-    try:
-        versions = (await counts.get_downloads(DownloadFilter(project=normalized, top=_MAX_DOWNLOAD_ROWS))).versions
-    except StatisticsError:
-        versions = None
-    try:
-        # Last, so that no call waits while it holds hundreds of files in memory.
-        found = await syncer.get_project(normalized)
-    except ApiError as error:
-        return _render_api_error(request, error, title=normalized)
-    # The newest files come last on the index page.
-    files = [file for file in reversed(found.files or []) if file.url]
-    unpublished = sorted((file for file in reversed(found.files or []) if not file.url), key=_order)
-    return render(
-        request,
-        "project.html",
-        project=found,
-        description=_STATE_DESCRIPTIONS[found.state],
-        files=files[:_MAX_FILES],
-        undated=[file.filename for file in files[_MAX_FILES:] if file.upload_time is None][:_MAX_UNDATED_FILES],
-        undated_effect=UNDATED_EFFECT,
-        more=max(found.file_count - len(files[:_MAX_FILES]), 0),
-        unpublished=unpublished[:_MAX_FILES],
-        versions=versions,
-    )
 
 
 @router.get("/ui/held")
@@ -123,7 +70,7 @@ async def held(request: Request, syncer: Syncer, project: Text = "", decision: T
     try:
         found = await syncer.list_held(wanted)
     except ApiError as error:
-        return _render_api_error(request, error, title="Held files")
+        return render_api_error(request, error, title="Held files")
     return render(request, "held.html", found=found, project=name or "", decision=decision, choices=_HELD_DESCRIPTIONS)
 
 
@@ -139,7 +86,7 @@ async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Te
     try:
         found = await syncer.list_unmet(wanted)
     except ApiError as error:
-        return _render_api_error(request, error, title="Unmet requirements")
+        return render_api_error(request, error, title="Unmet requirements")
     return render(request, "unmet.html", found=found, project=name or "", reason=reason, reasons=_UNMET_DESCRIPTIONS)
 
 
@@ -191,23 +138,8 @@ async def not_found(request: Request, path: str) -> Response:
     return render(request, "error.html", title="Page not found", detail=detail, status_code=404)
 
 
-def _order(file: ProjectFile) -> tuple[bool, bool, datetime]:
-    """Return the order of unpublished files: by the time of their publication, then blocked ones, then the others."""
-    late = datetime.max.replace(tzinfo=UTC)
-    return file.decision is not Choice.HOLD, file.decision is not Choice.BLOCK, file.until or late
-
-
 def _project_link(project: str) -> str:
     return f"projects/{quote(project, safe='')}"
-
-
-def _render_api_error(request: Request, error: ApiError, *, title: str) -> Response:
-    if isinstance(error, RefusedError) and error.problem.status < 500:  # noqa: PLR2004 the caller can correct it
-        status_code, detail = error.problem.status, str(error)
-    else:
-        status_code = 503
-        detail = f"The syncer does not answer ({error}). nginx still serves all mirrored files."
-    return render(request, "error.html", title=title, detail=detail, status_code=status_code)
 
 
 _HELD_DESCRIPTIONS = {
@@ -226,12 +158,4 @@ _UNMET_DESCRIPTIONS = {
     UnmetReason.BY_URL: "required by URL",
     UnmetReason.UNKNOWN: "requirements unknown",
     UnmetReason.FAILED: "not delivered by upstream",
-}
-_STATE_DESCRIPTIONS = {
-    ProjectState.CURRENT: "up to date with upstream",
-    ProjectState.PARTIAL: "published, but some files could not be downloaded",
-    ProjectState.WAITING: "all its files wait for their cooldown or are blocked; its page is empty",
-    ProjectState.BEHIND: "changed upstream, not synced yet",
-    ProjectState.FAILING: "the last refresh failed; the previous version is still served",
-    ProjectState.WITHDRAWN: "no longer published: deleted upstream or no longer selected",
 }

@@ -83,6 +83,7 @@ def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
     )
     pages.filters |= {
         "bytes": decimal,
+        "count": formatting.format_count,
         "machines": formatting.describe_machines,
         "prose": _prose,
         "remaining": _remaining,

@@ -4,11 +4,12 @@ The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about
 Read ``schema`` first, then ``database``; ``engine`` opens it and applies the migrations. Each other module holds the
 queries of one table or purpose: ``projects``, ``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing``
 (upstream's list; ``new_rows`` inserts what it names first), ``due`` (projects due for a request), ``exemptions``
-(versions that people released), ``withheld`` (projects with held or blocked files), ``closures`` (what the selected
-projects need), ``requirement_lines`` (what distributions require), ``absent_projects`` (required projects that upstream
-lacks), ``facts`` (single values).
+(versions that people released), ``added_lines`` (projects that people added), ``withheld`` (projects with held or
+blocked files), ``closures`` (what the selected projects need), ``requirement_lines`` (what distributions require),
+``absent_projects`` (required projects that upstream lacks), ``facts`` (single values).
 """
 
+from mirror_syncer.catalog.added_lines import StoredAddedLine
 from mirror_syncer.catalog.closures import StoredClosure
 from mirror_syncer.catalog.database import Catalog
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
@@ -16,7 +17,7 @@ from mirror_syncer.catalog.exemptions import StoredExemption
 from mirror_syncer.catalog.facts import Fact
 from mirror_syncer.catalog.listing import KnownList, MergeResult
 from mirror_syncer.catalog.messages import Messages
-from mirror_syncer.catalog.projects import Totals, Verified
+from mirror_syncer.catalog.projects import ProjectFigures, Totals, Verified
 from mirror_syncer.catalog.withheld import WithheldKey, WithheldTotals
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "KnownList",
     "MergeResult",
     "Messages",
+    "ProjectFigures",
+    "StoredAddedLine",
     "StoredClosure",
     "StoredExemption",
     "Totals",

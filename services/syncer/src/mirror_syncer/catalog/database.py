@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Run
 from mirror_syncer.catalog.absent_projects import AbsentProjects
+from mirror_syncer.catalog.added_lines import AddedLines
 from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.engine import open_engine
@@ -55,6 +56,9 @@ class Catalog:
 
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url)
+        self.last_commit_at = time.monotonic()
+        """When a transaction last began to commit, by the monotonic clock: what was read before is out of date."""
+        sa.event.listen(self._engine, "commit", self._note_commit)
         self.projects = Projects(self._engine)
         self.kept_pages = KeptPages(self._engine)
         self.files = Files(self._engine)
@@ -64,6 +68,7 @@ class Catalog:
         self.due = Due(self._engine)
         self.withheld = Withheld(self._engine)
         self.exemptions = Exemptions(self._engine)
+        self.added_lines = AddedLines(self._engine)
         self.closures = Closures(self._engine)
         self.requirement_lines = StoredRequirementLines(self._engine)
         self.absent_projects = AbsentProjects(self._engine)
@@ -71,6 +76,9 @@ class Catalog:
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
         self.mirror_id = mirror_id
+
+    def _note_commit(self, _: sa.Connection) -> None:
+        self.last_commit_at = time.monotonic()
 
     @classmethod
     def in_directory(cls, directory: Path) -> "Catalog":

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0018"
+SCHEMA_VERSION = "0020"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -94,6 +94,8 @@ project = Table(
     Column("error", Text),
     # digest of the published page's two forms together; NULL: unknown
     Column("page_sha256", Word),
+    # of its published files; NULL: unknown
+    Column("newest_version", Text),
     # A project's publication does not change the following columns.
     # its serial in upstream's list
     Column("wanted_serial", BigInteger),
@@ -206,6 +208,17 @@ exemption = Table(
     Column("by", Text, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
+)
+
+# Lines that people added beside those of mirror.toml, one a project.
+added_line = Table(
+    "added_line",
+    metadata,
+    Column("project", Word, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
 )
 
 # What the selected projects need, as the last sync of a selection computed it: one row.

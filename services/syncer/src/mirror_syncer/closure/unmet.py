@@ -102,9 +102,7 @@ class UnmetRequirements:
         if not stated or not all(one.is_known for one in stated):
             return
         for extra in sorted(need.extras.difference(*(one.extras for one in stated))):
-            message = (
-                f"{need.name} {max(matching)} has no extra {extra!r}: installers ignore it; correct it in mirror.toml"
-            )
+            message = f"{need.name} {max(matching)} has no extra {extra!r}: installers ignore it; correct the line"
             yield Unmet(need.name, "", need.text, self._names(required.machines), UnmetReason.NO_RELEASE, message)
 
     def _clients_that_find(self, required: Required) -> int:

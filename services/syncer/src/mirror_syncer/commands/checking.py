@@ -34,6 +34,7 @@ def read_candidate(settings: Settings, file: Path | None) -> Policy:
             raise
         return candidate  # no policy is in force yet
     with closing(Catalog.in_directory(settings.state)) as catalog:
+        source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))
     if candidate is not None:
         return source.check(candidate)[0]
@@ -59,6 +60,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         return check_policy(content)  # no policy is in force yet
     catalog, view = Catalog.in_directory(settings.state), View(settings.data)
     try:
+        source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))
         source.follow(catalog.closures.in_force())
         pages = StoredPages(

@@ -149,7 +149,7 @@ class Estimator:
     async def _estimate_project(self, step: Step) -> _Estimates:
         policy = self._policy.project(step.name)
         if policy is None:
-            return _Estimates(ProjectEstimate(step.name, "none", "not selected in mirror.toml"))
+            return _Estimates(ProjectEstimate(step.name, "none", "not selected"))
         row = await asyncio.to_thread(self._catalog.projects.get, step.name) or ProjectRow(step.name)
         work = Work(step.name, step.priority, row, policy, self._policy.serve, grace=0)
         try:
@@ -157,7 +157,7 @@ class Estimator:
             async with self._judge.judge(work, row, on_disk, settled_too=True) as judged:
                 match judged:
                     case Gone(index_missing):
-                        return await self._estimate_gone(step, row, index_missing)
+                        return await self._estimate_gone(step, row, index_missing, place=policy.selection.place)
                     case NotModified():
                         raise AssertionError
                 guarded = self._estimate_decision(step, judged, judged.decision)
@@ -178,9 +178,9 @@ class Estimator:
         failing = ProjectEstimate(step.name, "failing", reason)
         return _Estimates(failing, failing if row and row.lost_files else None)
 
-    async def _estimate_gone(self, step: Step, row: ProjectRow, index_missing: str | None) -> _Estimates:
+    async def _estimate_gone(self, step: Step, row: ProjectRow, index_missing: str | None, *, place: str) -> _Estimates:
         if not row.published:
-            return _Estimates(ProjectEstimate(step.name, "failing", absence(row, index_missing)))
+            return _Estimates(ProjectEstimate(step.name, "failing", absence(row, index_missing, place=place)))
         published = await asyncio.to_thread(find_published, self._view, step.name)
         kept, gone = (
             decide_removal(Page(step.name, ()), published, reason=reason, guarded=reason is GUARDED)

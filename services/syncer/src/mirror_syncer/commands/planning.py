@@ -129,7 +129,7 @@ def _list_others(plan: Plan, rows: dict[Any, ProjectRow], policy: Policy, last: 
         sums = Sums(have_files=rows[name].file_count)
         yield ProjectEstimate(name, "withheld", f"{unselected(name)}; the deletion guard keeps it", sums)
     for name in plan.unselected:
-        yield ProjectEstimate(name, "none", blocked(name) or "not selected in mirror.toml")
+        yield ProjectEstimate(name, "none", blocked(name) or "not selected")
 
 
 def _read_disk(view: View) -> Disk | None:

@@ -47,6 +47,7 @@ def plan(
     try:
         source = _policy(settings)
         catalog = open_catalog(settings)
+        source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))
         source.follow(catalog.closures.in_force())
     except MirrorError as error:

@@ -16,7 +16,7 @@ GUARDED = "upstream no longer has it; the deletion guard keeps it published"
 EMPTIED = "mirror.toml selects none of its published files; the deletion guard keeps them published"
 BLOCKED = "blocked in mirror.toml"
 UNRESOLVED = "it is published once what it requires is"
-UNSELECTED = "no longer selected in mirror.toml"
+UNSELECTED = "no longer selected"
 _PAGES = "simple/"
 _BACKOFF_SECONDS = 300
 _BACKOFF_MOST_SECONDS = 86_400
@@ -63,6 +63,8 @@ class ProjectRow:
     error: str | None = None
     page_sha256: str | None = None
     """``PageSet.digest`` of the published page; None if unknown, so that a 304 does not suffice."""
+    newest_version: str | None = None
+    """The newest version of its published files, for lists; None if unknown."""
 
     @property
     def published_serial(self) -> int | None:

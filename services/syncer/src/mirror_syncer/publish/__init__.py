@@ -9,6 +9,7 @@ catalog of different age.
 
 from mirror_syncer.publish.held import read_held
 from mirror_syncer.publish.legacy_json import Releases, render_legacy
+from mirror_syncer.publish.newest_version import newest_version
 from mirror_syncer.publish.pages import (
     find_published,
     parse_published,
@@ -23,6 +24,7 @@ __all__ = [
     "Publication",
     "Releases",
     "find_published",
+    "newest_version",
     "parse_published",
     "read_held",
     "read_places",

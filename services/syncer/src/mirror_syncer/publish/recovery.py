@@ -20,7 +20,7 @@ from mirror_syncer.errors import PathError, VolumeFullError
 from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import ProjectStatus, PublishedPage
 from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Recovered, Retirement
-from mirror_syncer.publish import find_published
+from mirror_syncer.publish import find_published, newest_version
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
@@ -199,4 +199,11 @@ def update_from_page(row: ProjectRow, published: PublishedPage) -> ProjectRow:
     """Return a row updated from the project's published page."""
     size = sum(file.size or 0 for file in published.files.values())
     quarantined = published.page.status is ProjectStatus.QUARANTINED
-    return replace(row, published=True, quarantined=quarantined, file_count=len(published.files), stored_bytes=size)
+    return replace(
+        row,
+        published=True,
+        quarantined=quarantined,
+        file_count=len(published.files),
+        stored_bytes=size,
+        newest_version=newest_version(row.name, published.files.values()),
+    )

@@ -38,4 +38,7 @@ def not_selected(*names: str) -> str:
         f" and {len(names) - _MAX_NAMES_SHOWN:,} more" * (len(names) > _MAX_NAMES_SHOWN)
     )
     are, each = ("is", "it") if len(names) == 1 else ("are", "each of them")
-    return f"{shown} {are} not selected: give {each} a line in mirror.toml, then `docker compose restart syncer`."
+    return (
+        f"{shown} {are} not selected: give {each} a line in mirror.toml, then `docker compose restart syncer`; "
+        f"or add {each} now: `mirrorctl add {names[0] if len(names) == 1 else 'NAME'} --because REASON`."
+    )

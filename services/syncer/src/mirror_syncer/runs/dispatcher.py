@@ -197,7 +197,7 @@ class Dispatcher:
         policy = self._context.policy.current
         project_policy = policy.project(task.name)
         if project_policy is None:
-            failure = Failure(project=task.name, reason="no longer selected in mirror.toml, so nothing is downloaded")
+            failure = Failure(project=task.name, reason=f"{UNSELECTED}, so nothing is downloaded")
             return Outcome(Publication(CatalogUpdate(row or ProjectRow(task.name))), (failure,))
         work = Work(
             task.name,

@@ -87,6 +87,7 @@ async def open_mirror(
     warn_of_exposed_passwords(client, upstream=settings.upstream)
     catalog = open_catalog(settings)
     try:
+        policy.add(catalog.added_lines.in_force())
         policy.release(catalog.exemptions.released(now=int(time.time())))
         policy.follow(catalog.closures.in_force())
         with open_tree(settings, catalog=catalog) as volume:

@@ -16,6 +16,7 @@ from aiohttp import web
 from mirror_contract import (
     Choice,
     PolicyCandidate,
+    ProjectSort,
     ProjectState,
     Run,
     RunKind,
@@ -34,19 +35,22 @@ from mirror_syncer.service.closure_facts import UNMET_PLACE
 from mirror_syncer.service.held import PLACE, HeldFiles
 from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
+from mirror_syncer.service.project_index import PLACE as PROJECT_PLACE
+from mirror_syncer.service.project_list import ProjectList
 from mirror_syncer.service.queries import (
     parse_after,
     parse_body,
     parse_limit,
     parse_member,
     parse_name,
-    parse_name_prefix,
+    parse_part_of_name,
     parse_time,
     parse_trigger,
 )
 from mirror_syncer.service.release_api import ReleaseApi
 from mirror_syncer.service.releases import Releases
 from mirror_syncer.service.responses import json_response, page_response
+from mirror_syncer.service.selection_api import SelectionApi
 from mirror_syncer.service.status import StatusReader
 
 MIRROR_ID = "X-Mirror-Id"
@@ -60,7 +64,6 @@ _MAX_WAITING_READERS = 256  # as many calls as nginx passes on at once
 _CHECK_SECONDS = 8.0
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
-_PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
 WITHHELD = (Choice.HOLD, Choice.BLOCK)
 T = TypeVar("T")
@@ -78,7 +81,9 @@ class PrivateApi:
         self._mirror = mirror
         self._status_reader = status_reader
         self._held_files = HeldFiles(mirror.catalog, mirror.volume)
+        self._project_list = ProjectList(mirror.catalog, describe=status_reader.project)
         self._release_api = ReleaseApi(mirror, Releases(mirror, status_reader))
+        self._selection_api = SelectionApi(mirror)
         self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
@@ -97,6 +102,9 @@ class PrivateApi:
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.post("/projects", self._selection_api.add),
+                web.delete("/projects/{name}", self._selection_api.remove),
+                web.get("/selection", self._selection_api.lines),
                 web.get("/held", self.held),
                 web.get("/unmet", self.unmet),
                 web.get("/releases", self._release_api.releases),
@@ -181,28 +189,28 @@ class PrivateApi:
         return json_response(active.document, status=HTTPStatus.ACCEPTED)
 
     async def projects(self, request: web.Request) -> web.Response:
-        """Projects in the order of their names, filtered by state or by the beginning of the name."""
+        """Projects whose name contains a text, the best match first; or all, by name, size, files or last change."""
         states = [parse_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
-        prefix = parse_name_prefix(request)
+        text, sort = parse_part_of_name(request), request.query.get("sort")
         limit = parse_limit(request)
-        page = partial(
-            self._mirror.catalog.projects.page,
+        read = partial(
+            self._project_list.list_projects,
+            text=text,
             states=states,
-            prefix=prefix,
-            after=parse_after(request, _PROJECT_NAME, "a project's name") or "",
-            limit=limit + 1,
+            sort=None if sort is None else parse_member(ProjectSort, sort, "sort"),
+            after=parse_after(request, PROJECT_PLACE, "a place in this list"),
+            limit=limit,
         )
-        projects = [self._status_reader.project(row) for row in await self._read(request, page)]
-        return page_response(projects, limit=limit, key=lambda last: last.name)
+        part = await self._read(request, read)
+        return page_response(part.projects, limit=limit, key=lambda last: last.place, rest=part.next, total=part.total)
 
     async def project(self, request: web.Request) -> web.Response:
         """A project with its files."""
         name = parse_name(request.match_info["name"], "path/name")
         found = await self._read(request, partial(self._status_reader.whole_project, name))
         if found is None:
-            blocked = self._status_reader.blocked_because(name)
-            reason = "not mirrored, and mirror.toml does not name it" if blocked is None else blocked
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"{name} is {reason}.")
+            absence, detail = await self._read(request, partial(self._status_reader.absence, name))
+            raise ProblemError(HTTPStatus.NOT_FOUND, detail, absence=absence)
         return json_response(found)
 
     async def held(self, request: web.Request) -> web.Response:

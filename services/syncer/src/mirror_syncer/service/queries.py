@@ -15,7 +15,7 @@ from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.service.problems import ProblemError, invalid_request
 
 _MAX_PAGE_ITEMS = 200
-_NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PART_OF_NAME = re.compile(r"[A-Za-z0-9._-]{1,214}")
 E = TypeVar("E", bound=StrEnum)
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,12 +67,11 @@ def parse_name(text: str, pointer: str) -> NormalizedName:
         raise invalid_request(pointer, str(error)) from None
 
 
-def parse_name_prefix(request: web.Request) -> str:
-    """Return the normalized beginning of the names to list."""
+def parse_part_of_name(request: web.Request) -> str:
+    """Return the normalized text that the names to list must contain."""
     text = request.query.get("q", "")
-    if text and not _NAME_PREFIX.fullmatch(text):
-        problem = f"{text[:80]!r} cannot begin a project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
-        raise invalid_request("query/q", problem)
+    if text and not _PART_OF_NAME.fullmatch(text):
+        raise invalid_request("query/q", f"{text[:80]!r} is no part of a project's name: a-z, 0-9, '.', '_' and '-'")
     return canonicalize_name(text)
 
 

@@ -18,13 +18,16 @@ def json_response(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> we
     return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
 
 
-def page_response(found: Sequence[M], *, limit: int, key: Callable[[M], str], rest: str | None = None) -> web.Response:
+def page_response(
+    found: Sequence[M], *, limit: int, key: Callable[[M], str], rest: str | None = None, **more: int | None
+) -> web.Response:
     """
     Return up to ``limit`` items, fewer if they are large but at least one, and where the rest begins.
 
     Args:
         found: one more than ``limit``, if there are more.
         rest: where the rest begins after all of ``found``; None: there is no more.
+        more: further fields.
     """
     items, size = list[bytes](), 0
     for item in found[:limit]:
@@ -34,5 +37,6 @@ def page_response(found: Sequence[M], *, limit: int, key: Callable[[M], str], re
             break
         items.append(encoded)
     next_key = key(found[len(items) - 1]) if len(items) < len(found) else rest
-    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(next_key).encode())
+    fields = json.dumps({"next": next_key, **more}, separators=(",", ":")).encode()
+    body = b'{"items":[%b],%b' % (b",".join(items), fields.removeprefix(b"{"))
     return web.Response(body=body, content_type="application/json")

@@ -9,10 +9,12 @@ from functools import lru_cache
 from packaging.utils import NormalizedName
 
 from mirror_contract import (
+    Absence,
     Disk,
     HeldSummary,
     PendingRemoval,
     Project,
+    ProjectAbout,
     ProjectFile,
     ProjectState,
     Run,
@@ -21,6 +23,7 @@ from mirror_contract import (
     Schedule,
     Status,
 )
+from mirror_contract.distributions import read_version
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config import ProjectPolicy, decide, decide_removal
 from mirror_syncer.config.settings import VERSION
@@ -33,6 +36,7 @@ from mirror_syncer.model.project import BLOCKED, GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.project_about import read_about
 from mirror_syncer.service.project_dependencies import ReleaseLines, describe_dependencies, read_release_lines
 from mirror_syncer.service.timetable import Timetable
 from mirror_syncer.work.transfer import StoredPages
@@ -53,6 +57,7 @@ class _ProjectFiles:
     files: list[ProjectFile] = field(default_factory=list)
     undated: int = 0
     lines: ReleaseLines = field(default_factory=dict)
+    about: ProjectAbout | None = None
 
 
 class StatusReader:
@@ -152,6 +157,7 @@ class StatusReader:
             serial=row.published_serial,
             file_count=row.file_count,
             stored_bytes=row.stored_bytes,
+            newest_version=row.newest_version,
             error=row.error,
             attempts=row.attempts,
             due_at=_time(row.due_at),
@@ -181,7 +187,12 @@ class StatusReader:
             found = _ProjectFiles()  # the next run stores the error in the project's row
         dependencies = describe_dependencies(self._mirror.catalog, self._mirror.closure.facts, name, found.lines)
         return self.project(row).model_copy(
-            update={"files": found.files, "undated_files": found.undated, "dependencies": dependencies}
+            update={
+                "files": found.files,
+                "undated_files": found.undated,
+                "about": found.about,
+                "dependencies": dependencies,
+            }
         )
 
     def _read_files(self, row: ProjectRow, policy: ProjectPolicy | None) -> "_ProjectFiles":
@@ -200,16 +211,17 @@ class StatusReader:
         older_undated = [file for file in older if file.upload_time is None]
         undated = len(older_undated) + sum(file.upload_time is None for file in newest)
         shown = [
-            _file(decision, file, published.places[file.filename])
+            _file(row.name, decision, file, published.places[file.filename])
             for file in (*older_undated[-_MAX_UNDATED_SHOWN:], *newest)
             if published and (decision := decided[file.filename, file.sha256])
         ]
         for file in ours:
             del decided[file.filename, file.sha256]
-        hidden = (_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:])
+        hidden = (_file(row.name, decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:])
         follows = self._mirror.policy.current.dependencies.follow
         lines = read_release_lines(self._mirror.catalog, row.name, ours) if follows else {}
-        return _ProjectFiles([*shown, *hidden], undated, lines)
+        about = read_about(self._mirror.volume, row.name, ours, published.places) if published else None
+        return _ProjectFiles([*shown, *hidden], undated, lines, about)
 
     def decide(self, row: ProjectRow, policy: ProjectPolicy | None, published: PublishedPage | None) -> Decision:
         """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
@@ -218,6 +230,18 @@ class StatusReader:
             reason = GUARDED if policy is not None else UNSELECTED if blocked is None else blocked
             return decide_removal(Page(row.name, ()), published, reason=reason, guarded=policy is not None)
         return decide(self.pages.last_of(row.name, published), published, policy, now=int(time.time()))
+
+    def absence(self, name: NormalizedName) -> tuple[Absence, str]:
+        """Return why a project is not mirrored that neither catalog nor policy knows."""
+        mirror = self._mirror
+        if (blocked := self.blocked_because(name)) is not None:
+            return Absence.BLOCKED, f"{name} is {blocked}."
+        if mirror.policy.current.project(name) is not None:
+            return Absence.UPSTREAM, f"{name} is not in upstream's list of projects, as of the last full sync."
+        if mirror.catalog.absent_projects.contains(name, now=int(time.time())):
+            return Absence.UPSTREAM, f"{name} is not mirrored: upstream had no such project when it was last asked."
+        reason = "mirror.toml excludes it" if mirror.policy.current.everything else "mirror.toml does not name it"
+        return Absence.UNSELECTED, f"{name} is not mirrored, and {reason}."
 
     def blocked_because(self, name: NormalizedName) -> str | None:
         """Return why a whole project is blocked, or None if it is not."""
@@ -285,18 +309,27 @@ def _moment(fact: str | None) -> datetime | None:
     return _time(int(fact)) if fact else None
 
 
-def _file(decided: FileDecision, file: File | None, place: PackagePath | None = None) -> ProjectFile:
+def _file(
+    project: NormalizedName, decided: FileDecision, file: File | None, place: PackagePath | None = None
+) -> ProjectFile:
     """
     Return what the API says about a file.
 
     Args:
+        project: whose file it is.
+        decided: what the policy decides about it.
+        file: what its page says.
         place: where it is published.
     """
+    version = read_version(project, decided.filename)
     return ProjectFile(
         filename=decided.filename,
+        version=None if version is None else str(version),
         size=file.size if file else None,
         sha256=(file.sha256 or None) if file else None,
         url=place,
+        requires_python=file.requires_python if file else None,
+        yanked=file.yanked if file else False,
         upload_time=datetime.fromisoformat(file.upload_time) if file and file.upload_time else None,
         decision=decided.choice,
         reason=decided.reason,

@@ -20,9 +20,13 @@ _thread_local = (
 )  # a buffer per thread: hashlib.file_digest allocates one per file, a third of the time for small files
 
 
-def read_file(path: str) -> bytes | None:
+def read_file(path: str, *, most: int = -1) -> bytes | None:
     """
     Return a file's content, or None if it does not exist. It blocks for the disk.
+
+    Args:
+        path: the file.
+        most: how many bytes of its beginning; -1: all.
 
     Raises:
         OSError: the file cannot be read.
@@ -30,7 +34,7 @@ def read_file(path: str) -> bytes | None:
     try:
         # Unbuffered: allocating a buffer costs more than reading a small page.
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - text, see View
-            return file.read()
+            return file.read(most)
     except OSError as error:
         if is_absent(error):
             return None

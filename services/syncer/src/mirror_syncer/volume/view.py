@@ -100,6 +100,11 @@ class View:
         return file_size(f"{self._web_text}/{place}")
 
     @explain_disk_errors(cannot_be="read")
+    def metadata_head(self, place: PackagePath, *, most: int) -> bytes | None:
+        """Return the beginning of the ``.metadata`` of the file at a place, or None if there is none."""
+        return read_file(f"{self._web_text}/{metadata_name(place)}", most=most)
+
+    @explain_disk_errors(cannot_be="read")
     def uploaded_at(self, place: PackagePath) -> int | None:
         """
         Return the upload time of the file at a place, or else its download time; seconds since the epoch.

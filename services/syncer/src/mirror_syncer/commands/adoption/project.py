@@ -27,7 +27,7 @@ from mirror_syncer.model.names import (
 )
 from mirror_syncer.model.page import File
 from mirror_syncer.model.project import CatalogUpdate, Pending, ProjectRow, Retirement
-from mirror_syncer.publish import Publication, render_page
+from mirror_syncer.publish import Publication, newest_version, render_page
 from mirror_syncer.volume import Volume, wheel_metadata
 
 _SHORT_PATH = re.compile(r"packages/([0-9a-f]{2})/[^/]+")  # this program's own; the rest of the digest is unknown
@@ -158,6 +158,7 @@ class ProjectAdoption:
                 changed_at=int(time.time()),
                 error=ADOPTED,
                 page_sha256=rendered.digest,
+                newest_version=newest_version(name, (file for file, _ in linked)),
             )
             catalog_update = CatalogUpdate(
                 row,

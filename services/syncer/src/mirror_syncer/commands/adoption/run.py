@@ -18,6 +18,7 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.commands.adoption.project import ProjectAdoption
 from mirror_syncer.commands.adoption.report import Report, Reporter
 from mirror_syncer.commands.adoption.source import FORMS, OldTree
+from mirror_syncer.config.mirror_toml.added_lines import with_added_lines
 from mirror_syncer.config.mirror_toml.file import read_policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeInUseError
@@ -50,11 +51,12 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
         VolumeError: a tree is missing or in use, or the disk failed.
         MirrorError: interrupted.
     """
-    policy = read_policy(settings.policy)
+    of_file = read_policy(settings.policy)
     old = OldTree.find(settings.data / "pypi" / "web" if source is None else source)
     in_place = _is_same_directory(old.web, settings.data / "pypi" / "web")
     report = Report(dry_run=dry_run)
     catalog = open_catalog(settings)
+    policy = with_added_lines(of_file, catalog.added_lines.in_force())
     unfinished = catalog.recall(Fact.ADOPTING)
 
     def make_adoption(volume: Volume | None) -> ProjectAdoption:

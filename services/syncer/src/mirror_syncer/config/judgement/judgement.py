@@ -179,7 +179,7 @@ def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Ma
         return None
     if page.files and policy.selection.named:
         which = f"{policy.selection.line!r} selects none of its {len(page.files)} files"
-        return f"{which}: {screening.left_out[-1][1]}; correct mirror.toml"
+        return f"{which}: {screening.left_out[-1][1]}; correct {policy.selection.place}"
     if page.refused:
         return f"none of its files can be mirrored; {page.refused[-1].filename}: {page.refused[-1].reason}"
     return None

@@ -144,7 +144,7 @@ class _Screener:
 
     def _why_not(self) -> tuple[str, str, str]:
         """Return the sentences about a release without a version, about one that no rule names, and an older one."""
-        selection, words = self._selection, self._selection.words
+        selection, words, where = self._selection, self._selection.words, self._selection.where
         if not selection.rules and self._closure.rules:
             return (
                 "its name gives no version, so it meets no requirement",
@@ -153,9 +153,9 @@ class _Screener:
             )
         required = ", and no mirrored release requires it" if self._closure.rules else ""
         return (
-            f"its name gives no version, and mirror.toml selects {words}",
-            f"its version does not match {selection.line!r} in mirror.toml{required}",
-            f"it is not among the newest releases that mirror.toml selects by {words}{required}",
+            f"its name gives no version, and {where} selects {words}",
+            f"its version does not match {selection.line!r} in {where}{required}",
+            f"it is not among the newest releases that {where} selects by {words}{required}",
         )
 
     def _keep_superseded(self, by_lines: Chosen, by_demands: Chosen) -> None:

@@ -1,4 +1,4 @@
-"""What the policy takes from outside ``mirror.toml``: lock files, advisories, released versions, and the closure."""
+"""What the policy takes from outside ``mirror.toml``: locks, advisories, what people added and released, closure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,6 +8,8 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.locks.lock_source import Locks, LockSource
+from mirror_syncer.config.mirror_toml.added_lines import idle_added_lines, with_added_lines
+from mirror_syncer.config.policy.added_line import AddedLine
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.config.policy.contradictory_rules import contradictory_rules
@@ -29,6 +31,7 @@ class PolicyInputs:
 
     Attributes:
         advisory_source: the advisories in force.
+        added: the lines that people added beside those of the file.
     """
 
     def __init__(self, directory: Path, *, state: Path, keeps: bool) -> None:
@@ -37,6 +40,11 @@ class PolicyInputs:
         self.advisory_source = AdvisorySource(state=state, keeps=keeps)
         self._released: Mapping[NormalizedName, tuple[Exemption, ...]] = {}
         self._closure: Closure | None = None
+        self.added: tuple[AddedLine, ...] = ()
+
+    def add(self, lines: tuple[AddedLine, ...]) -> None:
+        """Set the lines that people added beside those of the file."""
+        self.added = lines
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
         """Set the versions that people released."""
@@ -54,9 +62,14 @@ class PolicyInputs:
             advisories.reload(policy.advisory_location, stale_after=policy.advisories_stale_after)
         return self._with(policy, self._locks)
 
-    def preview(self, policy: Policy) -> Policy:
-        """Return a candidate with what its inputs say now; nothing of it is put into force."""
-        return self._with(policy, self._lock_source.preview(policy.locks))
+    def preview(self, policy: Policy, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        """
+        Return a candidate with what its inputs say now; nothing of it is put into force.
+
+        Args:
+            added: instead of the lines that people added.
+        """
+        return self._with(policy, self._lock_source.preview(policy.locks), added=added)
 
     def check(self, policy: Policy) -> tuple[Policy, Iterator[str]]:
         """Return a candidate as ``preview`` does, and the warnings about it; see ``warnings``."""
@@ -64,7 +77,8 @@ class PolicyInputs:
         complete = self._with(policy, locks)
         return complete, self._warnings(complete, locks)
 
-    def _with(self, policy: Policy, locks: Locks) -> Policy:
+    def _with(self, policy: Policy, locks: Locks, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        policy = with_added_lines(policy, self.added if added is None else added)
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
             exemptions[name] = (*exemptions.get(name, ()), *some)
@@ -104,3 +118,4 @@ class PolicyInputs:
                 yield from self.advisory_source.problems()
             case PolicyWarning.LINES:
                 yield from contradictory_rules(policy)
+                yield from idle_added_lines(policy, self.added)

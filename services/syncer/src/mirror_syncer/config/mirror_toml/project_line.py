@@ -98,6 +98,23 @@ class ProjectLine(Line):
         return self.name if self.latest is None else f"{self.name}, latest = {self.latest}"
 
 
+def version_rule(line: ProjectLine, *, latest: int | None, prereleases: bool | None) -> VersionRule:
+    """
+    Return the releases that a line selects.
+
+    Args:
+        latest, prereleases: what holds for lines that do not say it themselves.
+    """
+    specifier = line.root.specifier
+    named = bool(specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
+    return VersionRule(specifier, line.latest or latest, True if named else prereleases)
+
+
+def usual_prereleases(prereleases: bool | None, *, everything: bool) -> bool | None:  # noqa: FBT001 - a key's value
+    """Return whether lines that do not name pre-releases select them, by ``[files] prereleases``."""
+    return False if prereleases is None and not everything else prereleases
+
+
 def select(
     lines: Iterable[ProjectLine], *, latest: int | None, prereleases: bool | None
 ) -> dict[NormalizedName, Selection]:
@@ -110,9 +127,7 @@ def select(
     selections: dict[NormalizedName, Selection] = {}
     seen = set[tuple[Need, VersionRule]]()
     for line in lines:
-        root = line.root
-        named = bool(root.specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
-        rule = VersionRule(root.specifier, line.latest or latest, True if named else prereleases)
+        root, rule = line.root, version_rule(line, latest=latest, prereleases=prereleases)
         before = selections.get(root.name)
         same = replace(root, text=""), rule
         if before is None:

@@ -19,7 +19,9 @@ from mirror_contract import PolicyState
 from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
 from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
-from mirror_syncer.config.mirror_toml.tables import parse_policy
+from mirror_syncer.config.mirror_toml.project_line import ProjectLine
+from mirror_syncer.config.mirror_toml.tables import parse_policy, read_lines
+from mirror_syncer.config.policy.added_line import AddedLine
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.closure import Closure, Limits
 from mirror_syncer.config.policy.policy import Policy
@@ -147,6 +149,15 @@ class PolicySource:
             self._inputs.release(released)
             self._complete = self._inputs.complete(self._in_force.policy)
 
+    def add(self, lines: tuple[AddedLine, ...]) -> None:
+        """Set the lines that people added beside those of the file; they are in force at once."""
+        with self._lock:
+            self._inputs.add(lines)
+            self._complete = self._inputs.complete(self._in_force.policy)
+            self._note_starters(self._in_force)
+            if self._keeps:
+                self._keep(self._in_force)
+
     def follow(self, closure: Closure | None) -> None:
         """
         Set what the selected projects need; it is in force at once, where ``[dependencies]`` follows dependencies.
@@ -160,11 +171,21 @@ class PolicySource:
             if self._keeps:
                 self._keep(self._in_force)
 
-    def on_disk(self) -> Policy:
-        """Return the policy that the next run puts into force."""
+    @property
+    def file_lines(self) -> list[ProjectLine]:
+        """The lines of ``projects`` in the file in force, each as it is written. Blocks for seconds if it is large."""
+        return read_lines(self._in_force.content)
+
+    def on_disk(self, *, added: tuple[AddedLine, ...] | None = None) -> Policy:
+        """
+        Return the policy that the next run puts into force.
+
+        Args:
+            added: instead of the lines that people added.
+        """
         with self._lock:
             self._look()
-            return self._inputs.preview(self._found.policy)
+            return self._inputs.preview(self._found.policy, added=added)
 
     async def refresh(self, options: ClientOptions) -> bool:
         """Request advisories if they come from a URL, and put them into force; return whether they changed."""
@@ -262,7 +283,11 @@ class PolicySource:
         names = frozenset(map(str, found.policy.projects))
         if (closure := self._complete.closure) is not None and found.starter:
             names |= frozenset(map(str, closure.required))
-        self._starter_projects = self._starter_projects | names if found.starter else self._starter_projects - names
+        asked_for = frozenset(str(line.project) for line in self._inputs.added)
+        if not found.starter:
+            asked_for |= names
+            names = frozenset()
+        self._starter_projects = (self._starter_projects | names) - asked_for
 
     def _keep(self, found: _Found) -> None:
         """Keep a policy for the next start; where the disk refuses, this process has it all the same."""

@@ -14,7 +14,14 @@ from mirror_syncer.config.advisories import BlockingRules, Location, Severity
 from mirror_syncer.config.advisories.location import STALE_AFTER
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.config.mirror_toml.dependencies import DependenciesTable, LimitsTable, follow_problems
-from mirror_syncer.config.mirror_toml.project_line import LATEST, ProjectLine, contradictions, roots_of, select
+from mirror_syncer.config.mirror_toml.project_line import (
+    LATEST,
+    ProjectLine,
+    contradictions,
+    roots_of,
+    select,
+    usual_prereleases,
+)
 from mirror_syncer.config.mirror_toml.rule_lines import BlockLine, ExemptLine, is_pattern
 from mirror_syncer.config.policy.age import Age
 from mirror_syncer.config.policy.block import Block, BlockedNames
@@ -236,7 +243,7 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
     if tables is None or problems:
         raise DocumentError(problems)
     mirror, files = tables.mirror, tables.files
-    usual = False if files.prereleases is None and mirror.scope is Scope.SELECTED else files.prereleases
+    usual = usual_prereleases(files.prereleases, everything=mirror.scope is Scope.EVERYTHING)
     names, blocks = _blocks(tables.block.projects)
     removal = tables.removal.model_dump(exclude={"superseded"}, exclude_none=True)
     return Policy(
@@ -271,6 +278,19 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
         removal=Removal(**removal),
         serve=Serve(**tables.serve.model_dump()),
     )
+
+
+def read_lines(content: bytes) -> list[ProjectLine]:
+    """
+    Return the lines of ``projects`` in a document, as they are written.
+
+    Raises:
+        DocumentError: as for ``parse_policy``.
+    """
+    tables, problems = TomlDocument(content, name="mirror.toml").read(Document)
+    if tables is None:
+        raise DocumentError(problems)
+    return tables.mirror.projects
 
 
 def _age(table: _Age) -> Age:

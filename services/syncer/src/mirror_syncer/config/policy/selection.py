@@ -1,4 +1,4 @@
-"""The lines of ``mirror.toml`` for one project: which releases they select."""
+"""The lines for one project: which releases they select."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
+
+MIRROR_TOML = "mirror.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class VersionRule:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The lines of ``mirror.toml`` for one project."""
+    """The lines for one project: of ``mirror.toml``, and one that a person added."""
 
     line: str
     """As it is written; several lines are joined by " or "."""
@@ -48,17 +50,27 @@ class Selection:
     """Whether a line names the project; a line that matches nothing is a mistake in ``mirror.toml``."""
     is_required: bool = False
     """Only other projects' requirements name it: ``line`` is the chain that leads to it, and ``rules`` is empty."""
+    where: str = MIRROR_TOML
+    """Where the lines stand, as messages name it: ``mirror.toml``, a line that a person added, or both."""
 
     @property
     def kept_because(self) -> str:
         """The sentence why the project's files are kept."""
-        return f"it is required: {self.line}" if self.is_required else f"mirror.toml selects it by {self.words}"
+        return f"it is required: {self.line}" if self.is_required else f"{self.where} selects it by {self.words}"
 
     @property
     def words(self) -> str:
         """The selection as a message quotes it."""
         latest = {rule.latest for rule in self.rules}
         return f"{self.line!r}" + (f" with latest = {latest.pop()}" if len(latest) == 1 and None not in latest else "")
+
+    @property
+    def place(self) -> str:
+        """Where a person looks for the lines, to correct or remove them."""
+        if self.where == MIRROR_TOML:
+            return MIRROR_TOML
+        added = "the added line (`mirrorctl selection`)"
+        return f"{MIRROR_TOML} or {added}" if self.where.startswith(MIRROR_TOML) else added
 
     @property
     def keeps_all(self) -> bool:
@@ -70,4 +82,4 @@ class Selection:
         versions = tuple(versions)
         for specifier in dict.fromkeys(rule.specifier for rule in self.rules):
             if specifier and not any(specifier.contains(version, prereleases=True) for version in versions):
-                yield f"'{name}{specifier}' matches none of its releases; correct the line in mirror.toml"
+                yield f"'{name}{specifier}' matches none of its releases; correct {self.place}"

@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Fingerprints, Policy
+from mirror_syncer.config.policy.selection import MIRROR_TOML
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 
@@ -162,7 +163,9 @@ def _step(name: NormalizedName, row: ProjectRow | None, policy: Policy, *, named
 def _new(name: NormalizedName, policy: Policy) -> str:
     """Return why a project is mirrored from now on."""
     wanted = policy.project(name)
-    return f"required: {wanted.selection.line}" if wanted and wanted.selection.is_required else "new in mirror.toml"
+    if wanted is not None and wanted.selection.is_required:
+        return f"required: {wanted.selection.line}"
+    return f"new in {MIRROR_TOML if wanted is None else wanted.selection.where}"
 
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:

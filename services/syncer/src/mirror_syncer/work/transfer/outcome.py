@@ -126,7 +126,7 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
         )
         return Outcome(Publication(CatalogUpdate(withdrawn)))
     state = row.state if row.state is ProjectState.WITHDRAWN else ProjectState.FAILING
-    reason = absence(row, index_missing)
+    reason = absence(row, index_missing, place=work.policy.selection.place)
     failed = replace(row, state=state, error=reason, checked_at=now)
     return Outcome(
         Publication(CatalogUpdate(failed)),
@@ -135,18 +135,19 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
     )
 
 
-def absence(row: ProjectRow, index_missing: str | None) -> str:
+def absence(row: ProjectRow, index_missing: str | None, *, place: str) -> str:
     """
     Return why a project is failing that upstream does not have, and that is not published.
 
     Args:
         index_missing: the reason instead, if upstream has no index at all.
+        place: where its line stands, see ``Selection.place``.
     """
     if index_missing is not None:
         return index_missing
     if row.state is ProjectState.WITHDRAWN:
-        return "upstream no longer has it; if it is not coming back, remove it from mirror.toml"
-    return "upstream has no such project; look at its name in mirror.toml"
+        return f"upstream no longer has it; if it is not coming back, remove it from {place}"
+    return f"upstream has no such project; look at its name in {place}"
 
 
 def after_failure(row: ProjectRow, error: Exception) -> Outcome:

@@ -16,7 +16,7 @@ from mirror_syncer.model.page import File, HeldFile, Page, ProjectStatus, Publis
 from mirror_syncer.model.project import GONE, NO_VALIDATORS, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
-from mirror_syncer.publish import Publication, find_published, render_page
+from mirror_syncer.publish import Publication, find_published, newest_version, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified
 from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Claim
@@ -222,6 +222,7 @@ class Transfer:
             changed_at=row.changed_at if staged is None else now,
             error=error,
             page_sha256=rendered.digest,
+            newest_version=newest_version(work.name, (file for file, _ in offered)),
         )
         before = frozenset(believed.places.values()) if believed else frozenset()
         update = CatalogUpdate(

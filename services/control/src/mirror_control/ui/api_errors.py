@@ -1,0 +1,17 @@
+"""The page of a call of the syncer that failed."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mirror_control.client.api_client import ApiError, RefusedError
+from mirror_control.ui.rendering import render
+
+
+def render_api_error(request: Request, error: ApiError, *, title: str) -> Response:
+    """Return the page of a failed call: what the caller can correct, or that the syncer does not answer."""
+    if isinstance(error, RefusedError) and error.problem.status < 500:  # noqa: PLR2004 the caller can correct it
+        status_code, detail = error.problem.status, str(error)
+    else:
+        status_code = 503
+        detail = f"The syncer does not answer ({error}). nginx still serves all mirrored files."
+    return render(request, "error.html", title=title, detail=detail, status_code=status_code)
