@@ -138,6 +138,7 @@ def servers(directory: Path, *, log: bool) -> Iterator[Mapping[int, int]]:
     shutil.rmtree(_OPTIONAL, ignore_errors=True)
     _OPTIONAL.mkdir()
     (_OPTIONAL / "documents").mkdir()
+    (_OPTIONAL / "content").symlink_to("/etc/nginx/tree")
     (_OPTIONAL / "documents/symlinks.conf").symlink_to("/etc/nginx/no_symlinks.conf")
     if log:
         (_OPTIONAL / _LOG.name).symlink_to(_LOG)

@@ -49,6 +49,8 @@ REMEDIES = {
     "docker compose exec control mirrorctl status",
     "MirrorLineNotInstallable": "All other lines install. To list the lines, the machines and the reasons: "
     "docker compose exec control mirrorctl projects --unmet",
+    "MirrorEdgeListStale": "The edge serves its cache, also what was blocked since. On its host: "
+    "docker compose -f compose.edge.yaml logs --tail=50 nginx",
     "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }

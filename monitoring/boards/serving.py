@@ -50,6 +50,23 @@ def board() -> Dashboard:
                     queries={"{{route}}": "sum by (route) (rate(pypi_mirror_served_bytes_total[$__rate_interval]))"},
                     stacked=True,
                 ),
+                graph(
+                    "Cache hits of edges",
+                    "Share of requests for pages and files that edges answered from their cache, by route.",
+                    unit="percentunit",
+                    queries={
+                        "{{route}}": "sum by (route) (rate(pypi_mirror_edge_answers_total"
+                        '{cache=~"hit|stale|updating|revalidated"}[$__rate_interval]))'
+                        " / (sum by (route) (rate(pypi_mirror_edge_answers_total"
+                        '{cache!="none"}[$__rate_interval])) > 0)',
+                    },
+                ),
+                graph(
+                    "Age of the edges' list",
+                    "Since an edge last read its origin's list of changes. Withdrawn files stay that long.",
+                    unit="s",
+                    queries={"{{instance}}": "time() - pypi_mirror_edge_list_timestamp_seconds > 0"},
+                ),
                 ranking(
                     "Status codes",
                     "The ten most frequent status codes in the selected time range.",

@@ -2,7 +2,7 @@
 # Part of the entrypoint: selects which symlinks of other mirrors' trees nginx follows, and checks that none can expose a
 # secret. Runs before checks/tls.sh, which tests the whole configuration.
 
-mkdir /tmp/nginx/documents # included by server/documents.conf
+mkdir /tmp/nginx/documents # included by tree/documents.conf
 if [ -e /tmp/nginx/symlinks.conf ]; then
   mv /tmp/nginx/symlinks.conf /tmp/nginx/documents/
   for secret in htpasswd:/run/secrets/htpasswd tls:/etc/nginx/tls/privkey.pem; do

@@ -41,6 +41,7 @@ control exports its own metrics and the syncer's in one scrape, at `CONTROL_BIND
 - While the syncer is away, `syncer_up` is 0, gauges repeat their last value, and counters and histograms are absent.
 - `next_run_timestamp_seconds` is absent while the schedule is off or paused.
 - `serial` and `upstream_serial` are absent with scope `selected`, or if the upstream has none.
+- An edge has the `edge_*`, `served_*`, `serve_*` and `access_log_*` metrics only, and an origin no `edge_*`.
 - `volume_*` is absent while the volume is gone; `volume_free_inodes` also if the file system counts none.
 
 `scripts/generate` writes this page from a scrape of the services. Do not edit it by hand.
@@ -100,7 +101,12 @@ def scraped() -> Iterator[str]:
                 control_state=Path(directory), access_log=Path(directory) / "logs", syncer_url=syncer.url
             )
             with live.control(settings, background=background) as url:
-                yield httpx2.get(f"{url}/metrics", trust_env=False).raise_for_status().text
+                exposed = httpx2.get(f"{url}/metrics", trust_env=False).raise_for_status().text
+                settings.access_log.mkdir(exist_ok=True)
+                (settings.access_log / "edge.json").write_text('{"read":0}')
+                at_edge = httpx2.get(f"{url}/metrics", trust_env=False).raise_for_status().text
+                edge = "".join(line for line in at_edge.splitlines(keepends=True) if f"{PREFIX}edge_" in line)
+                yield exposed + edge
     finally:
         background.run(syncer.stop())
         background.close()

@@ -15,6 +15,7 @@ ALERTS = {
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
     *("MirrorUpstreamWithoutNews", "MirrorPolicyInvalid"),
     *("MirrorMaturityLate", "MirrorPolicyInputsUnusable", "MirrorLineNotInstallable"),
+    "MirrorEdgeListStale",
 }
 RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 

@@ -33,6 +33,7 @@ CONTRACT = {
     *("closure_projects{why}", "unmet_requirements{reason}", "lines_without_proof"),
     "webhooks_total{outcome}",
     "access_log_unreadable_lines_total",
+    *("edge_answers_total{cache,route}", "edge_list_timestamp_seconds"),
 }
 
 

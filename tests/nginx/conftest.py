@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from nginx.containers import LOGS, REPOSITORY, Container, connect, docker, mirror
+from nginx.containers import LOGS, REPOSITORY, Container, connect, docker, edge, mirror
 from nginx.tree import Tree, plant
 
 
@@ -34,11 +34,34 @@ def network() -> Iterator[str]:
     docker("network", "rm", network)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a module's tests twice, against an origin and an edge before it, if it says ``THROUGH_AN_EDGE``."""
+    through_edge = getattr(metafunc.module, "THROUGH_AN_EDGE", False)
+    if "nginx" in metafunc.fixturenames and through_edge:
+        only = metafunc.definition.get_closest_marker("origin_only")
+        metafunc.parametrize("nginx", ["origin"] if only else ["origin", "edge"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def nginx(image: str, tree: Tree, network: str) -> Iterator[Container]:
+def origin(image: str, tree: Tree, network: str) -> Iterator[Container]:
     """Return a mirror that most tests share."""
     with mirror(image, tree.root, LOGS, f"--network={network}", "--dns=127.0.0.1") as container:
         yield container
+
+
+@pytest.fixture(scope="session")
+def shared_edge(image: str, network: str, origin: Container) -> Iterator[Container]:
+    """Return an edge before that mirror."""
+    with edge(image, [origin.inside], LOGS, f"--network={network}") as container:
+        yield container
+
+
+@pytest.fixture(scope="session")
+def nginx(request: pytest.FixtureRequest) -> Container:
+    """Return the shared mirror, or the edge before it: a client must not notice a difference."""
+    at_edge = getattr(request, "param", "origin") == "edge"
+    container: Container = request.getfixturevalue("shared_edge" if at_edge else "origin")
+    return container
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 # As compose.yaml runs it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+CACHE = "--tmpfs=/cache:uid=10002,gid=10001,mode=0700,size=2g"
 LOGS = "--tmpfs=/logs:uid=10002,gid=10001,mode=0770,size=4m"
 
 
@@ -107,6 +108,22 @@ def mirror(image: str, tree: Path, *options: str) -> Iterator[Container]:
     """Serve a tree as compose.yaml does, on a free port of the loopback."""
     volume = f"--volume={tree}:/srv/mirror:ro"
     with started(image, *HARDENED, volume, "--publish=127.0.0.1::8080", *options) as container:
+        container.wait_until_healthy()
+        yield container
+
+
+# An edge reads the list of changes twice a minute.
+_OFTEN = f"--volume={Path(__file__).parent}/refresh.conf:/etc/nginx/edge/refresh.conf:ro"
+
+
+@contextmanager
+def edge(
+    image: str, origins: Iterable[tuple[str, int]], *options: str, cache: str | None = CACHE
+) -> Iterator[Container]:
+    """Run an edge before origins as compose.edge.yaml does, on a free port; it reads the list every 0.2 s."""
+    urls = " ".join(f"http://{host}:{port}" for host, port in origins)
+    settings = [_OFTEN, *([cache] if cache else []), *([f"--env=MIRROR_ORIGINS={urls}"] if urls else [])]
+    with started(image, *HARDENED, *settings, "--publish=127.0.0.1::8080", *options) as container:
         container.wait_until_healthy()
         yield container
 

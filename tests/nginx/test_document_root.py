@@ -11,6 +11,7 @@ from nginx.containers import Container, connect, mirror
 from nginx.tree import Tree, plant
 
 pytestmark = pytest.mark.docker
+THROUGH_AN_EDGE = True
 
 SECRETS = (
     "/pypi/.mirror-id",

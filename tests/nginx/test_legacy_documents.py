@@ -7,6 +7,7 @@ from nginx.containers import Container
 from nginx.tree import Tree
 
 pytestmark = pytest.mark.docker
+THROUGH_AN_EDGE = True
 
 PATHS = ("/pypi/foo-bar/json", "/pypi/web/pypi/foo-bar/json")
 
@@ -39,6 +40,7 @@ def test_missing_legacy_document_is_404(client: httpx2.Client, path: str) -> Non
     assert "X-PyPI-Last-Serial" not in answer.headers
 
 
+@pytest.mark.origin_only
 @pytest.mark.parametrize("said", [{}, {"info": {"last_serial": 9}}, {"last_serial": "7\r\nX: y"}, {"last_serial": -1}])
 def test_foreign_document_has_no_serial(client: httpx2.Client, tree: Tree, said: dict[str, object]) -> None:
     """A document with another beginning is served without a serial."""
@@ -48,6 +50,7 @@ def test_foreign_document_has_no_serial(client: httpx2.Client, tree: Tree, said:
     assert not {"X-PyPI-Last-Serial", "X"} & set(answer.headers)
 
 
+@pytest.mark.origin_only
 def test_replaced_document_is_served_at_once(client: httpx2.Client, tree: Tree, nginx: Container) -> None:
     """A replaced document and its serial are served at once; no file stays open."""
     for serial in range(1, 400):

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from nginx.containers import Container
 
 pytestmark = pytest.mark.docker
+THROUGH_AN_EDGE = True
 
 PREFIXES = ("", "/pypi/web")
 

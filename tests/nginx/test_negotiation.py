@@ -9,6 +9,7 @@ import pytest
 from nginx.tree import Tree
 
 pytestmark = pytest.mark.docker
+THROUGH_AN_EDGE = True
 
 HTML = "text/html"
 V1_HTML = "application/vnd.pypi.simple.v1+html"
@@ -156,6 +157,7 @@ def test_gzip_is_sent_only_if_accepted(client: httpx2.Client, headers: dict[str,
     assert ("Content-Encoding" in client.get("/simple/", headers=headers).headers) is compressed
 
 
+@pytest.mark.origin_only
 def test_replaced_page_is_served_at_once(client: httpx2.Client, tree: Tree) -> None:
     """A replaced page is served at once with a new ETag."""
     etags = []

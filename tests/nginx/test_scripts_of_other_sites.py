@@ -6,6 +6,7 @@ import pytest
 from nginx.test_control_proxy import control, wait_for
 
 pytestmark = pytest.mark.docker
+THROUGH_AN_EDGE = True
 
 
 @pytest.mark.proves("security/clients")

@@ -74,6 +74,9 @@ def build() -> None:
     Stack(project="pypi-mirror-test").compose("build", "--quiet")
 
 
+_SHIPPED_AND_OURS = (REPOSITORY / "compose.yaml", REPOSITORY / "tests/stack/compose.yaml")
+
+
 @dataclass(frozen=True)
 class Stack:
     """
@@ -82,16 +85,17 @@ class Stack:
     Args:
         settings: what an operator would set in ``.env``.
         overrides: further compose files, which take precedence.
+        files: the shipped compose file, and the tests' own.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = _SHIPPED_AND_OURS
     project: str = field(default_factory=lambda: f"pypi-mirror-test-{secrets.token_hex(3)}")
 
     def compose(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
         """Run ``docker compose`` without the developer's environment and .env."""
-        shipped_and_ours = (REPOSITORY / "compose.yaml", REPOSITORY / "tests/stack/compose.yaml")
-        files = (f"--file={path}" for path in (*shipped_and_ours, *self.overrides))
+        files = (f"--file={path}" for path in (*self.files, *self.overrides))
         command = ("docker", "compose", "--env-file=/dev/null", f"--project-name={self.project}", *files, *arguments)
         return run(*command, status=status, stdin=stdin, env=_environment() | _PRIVATE | dict(self.settings))
 

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
 COMPOSE_DATA = (REPOSITORY / "compose.data.yaml").read_text()
-COMPOSE_FILES = COMPOSE + COMPOSE_DATA
+COMPOSE_FILES = COMPOSE + COMPOSE_DATA + (REPOSITORY / "compose.edge.yaml").read_text()
 STARTER = REPOSITORY / "config/mirror.example.toml"
 
 # A line "#KEY=value" is a setting with its default, any other comment is prose.

@@ -144,7 +144,7 @@ async def test_old_names_are_removed_after_their_grace_period(
         await running.collect()
     assert old.urls() == []
     assert list(site.web.glob("packages/??/??/*")) == []
-    for url in lock_file:  # nginx/server/packages.conf: /$digits/$file
+    for url in lock_file:  # nginx/tree/packages.conf: /$digits/$file
         _, digits, _, _, filename = url.split("/")
         assert (site.web / "packages" / digits / filename).is_file()
     site.assert_whole()

@@ -147,7 +147,7 @@ async def test_plan_warns_about_the_disk_reserve(site: Site, pypi: fakepypi.Fake
     pypi.index.project("six").upload("1.0")
     site.select("six")
 
-    report = await planned(site, reserve=0.99)
+    report = await planned(site, reserve=1.0)
 
     assert "MIRROR_DISK_RESERVE" in shown(report)
     assert totals(report)["reserve_bytes"] > totals(report)["free_bytes_after"]

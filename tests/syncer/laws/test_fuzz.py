@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import re
 import resource
@@ -284,9 +285,12 @@ class World:
 
     def around(self) -> dict[str, str]:
         """Return each file that is neither in the tree nor in the state."""
-        own = (self.site.data / "pypi", self.site.state)
-        paths = (path for path in self.directory.rglob("*") if not any(path.is_relative_to(mine) for mine in own))
-        return {str(path): path.read_text() if path.is_file() else "" for path in paths}
+        own, found = {f"{self.site.data}/pypi", str(self.site.state)}, dict[str, str]()
+        for directory, folders, names in os.walk(self.directory):
+            folders[:] = [name for name in folders if f"{directory}/{name}" not in own]
+            found |= dict.fromkeys((f"{directory}/{name}" for name in folders), "")
+            found |= {path: Path(path).read_text() for path in (f"{directory}/{name}" for name in names)}
+        return found
 
     def assert_only_own(self, paths: set[str]) -> None:
         """Assert that the syncer touched only its tree and its state."""

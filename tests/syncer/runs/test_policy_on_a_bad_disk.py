@@ -67,7 +67,7 @@ async def test_policy_that_does_not_fit_on_the_disk_is_reported(site: Site, pypi
     site.select("six<2")
     await site.sync()
     site.select("six")
-    async with site.running(reserve=0.999) as running:
+    async with site.running(reserve=1.0) as running:
         full = await running.sync(offline=True)
     narrow = site.filenames("six")
     pypi.log.forget()

@@ -134,8 +134,8 @@ def test_file_without_enough_space_is_refused(volume: Volume) -> None:
 def test_reserve_is_never_written_to(tmp_path: Path) -> None:
     """The reserved share is not used, not even for an empty file."""
     with (
-        Volume(tmp_path, mirror_id=ID, known=False, reserve=0.999) as volume,
-        pytest.raises(VolumeFullError, match=r"B free, 99\.9% must stay free \(MIRROR_DISK_RESERVE\)"),
+        Volume(tmp_path, mirror_id=ID, known=False, reserve=1.0) as volume,
+        pytest.raises(VolumeFullError, match=r"B free, 100% must stay free \(MIRROR_DISK_RESERVE\)"),
     ):
         volume.check_room(0)
 

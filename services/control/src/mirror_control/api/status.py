@@ -1,11 +1,14 @@
 """Calls for the mirror's status and for its metrics."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mirror_contract import Status
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.dependencies import AccessLogIntake, Syncer
+from mirror_control.downloads.edge_metrics import EdgeMetrics
 from mirror_control.problems import problem_responses
 
 router = APIRouter(prefix="/status", tags=["status"], dependencies=[open_to_all])
@@ -20,7 +23,9 @@ async def show(syncer: Syncer) -> Status:
 
 @metrics.get("")
 async def scrape(syncer: Syncer, intake: AccessLogIntake) -> Response:
-    """Return the metrics of the syncer and of control in one scrape."""
-    exposition = await syncer.get_exposition()
-    text = generate_latest(exposition) + generate_latest(intake.metrics)
+    """Return the metrics of the syncer and of control in one scrape; an edge has no syncer."""
+    if edge := await asyncio.to_thread(intake.edge_state):
+        text = generate_latest(intake.metrics) + generate_latest(EdgeMetrics(intake.metrics.cached, edge))
+    else:
+        text = generate_latest(await syncer.get_exposition()) + generate_latest(intake.metrics)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -44,7 +44,7 @@ class AccessLog:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def files(self) -> list[MinuteFile]:
         """
@@ -54,7 +54,7 @@ class AccessLog:
             OSError: the directory can't be read.
         """
         try:
-            with os.scandir(self._directory) as entries:
+            with os.scandir(self.directory) as entries:
                 paths = [Path(entry) for entry in entries if entry.is_file(follow_symlinks=False)]
         except FileNotFoundError:
             return []
@@ -63,6 +63,6 @@ class AccessLog:
     def is_full(self) -> bool:
         """Return whether the volume is full, so that nginx loses lines."""
         try:
-            return os.statvfs(self._directory).f_bavail == 0
+            return os.statvfs(self.directory).f_bavail == 0
         except OSError:  # `files` raises it
             return False

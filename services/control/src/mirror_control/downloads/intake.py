@@ -18,6 +18,7 @@ from typing import NoReturn
 import structlog
 
 from mirror_control.downloads.access_log import AccessLog, MinuteFile
+from mirror_control.downloads.edge_metrics import EdgeState
 from mirror_control.downloads.serving_metrics import ServingMetrics
 from mirror_control.downloads.store import Position, Store, StoreError
 from mirror_control.downloads.tally import Tally
@@ -56,6 +57,10 @@ class Intake:
         self.metrics = ServingMetrics()
         self.error: str | None = None
         """Why counting has stopped; None while it works."""
+
+    def edge_state(self) -> EdgeState | None:
+        """Return what nginx reports as an edge; None on an origin."""
+        return EdgeState.load(self._log.directory)
 
     async def count_forever(self) -> NoReturn:
         """

@@ -20,6 +20,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, rename={"size": "bytes", "b
     seconds: Annotated[float, msgspec.Meta(ge=0)]
     byte_range: str
     agent: str
+    cache: str = ""
 
     @property
     def day(self) -> str:

@@ -27,6 +27,7 @@ class ServingMetrics(Collector):
         self.bytes: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
         self.buckets: Counter[tuple[str, int]] = Counter()
+        self.cached: Counter[tuple[str, str]] = Counter()
         self.unreadable = 0
 
     def add(self, request: Request) -> None:
@@ -35,6 +36,7 @@ class ServingMetrics(Collector):
         self.requests[route, _status(request.status)] += 1
         self.bytes[route] += request.size
         self.seconds[route] += request.seconds  # type: ignore[assignment] # typeshed has counters of int alone
+        self.cached[route, request.cache] += 1
         self.buckets[route, bisect_left(_BUCKET_SECONDS, request.seconds)] += 1
 
     def merge(self, other: "ServingMetrics") -> None:
@@ -44,6 +46,7 @@ class ServingMetrics(Collector):
             (self.bytes, other.bytes),
             (self.seconds, other.seconds),
             (self.buckets, other.buckets),
+            (self.cached, other.cached),
         ):
             own.update(others)  # type: ignore[arg-type] # the keys of each pair match, which mypy can't see in a loop
         self.unreadable += other.unreadable

@@ -94,7 +94,7 @@ class CommitGroup:
                 else:
                     visible.append(entry)
             try:
-                generation = await asyncio.to_thread(self._generations.advance) if changing else None
+                generation = await asyncio.to_thread(self._advance, visible) if changing else None
             except Exception as error:  # noqa: BLE001 - as above
                 _fail(visible, error)
                 visible = []
@@ -124,6 +124,13 @@ class CommitGroup:
             self._generations.begin()
         self._volume.durability.sync()
         self._catalog.sync()
+
+    def _advance(self, visible: Sequence[_Entry]) -> Generation:
+        """List for edges the pages that they may have, and return the tree's next generation."""
+        changed = [entry.publication for entry in visible if entry.publication.replaces_page]
+        if changed:
+            self._volume.list_changed_pages(publication.catalog_update.row.name for publication in changed)
+        return self._generations.advance()
 
     def _make_visible(self, publication: Publication) -> None:
         if publication.staged is not None:

@@ -21,3 +21,8 @@ class Publication:
     def is_visible(self) -> bool:
         """Whether its commit changes a page that clients see."""
         return self.staged is not None or self.legacy is not None or self.withdrawn
+
+    @property
+    def replaces_page(self) -> bool:
+        """Whether an edge may have a page that its commit replaces or removes."""
+        return self.withdrawn or (self.staged is not None and not self.staged.is_first)

@@ -144,6 +144,7 @@ class Engine:
             await asyncio.to_thread(self._volume.check_present)
             await self._reconcile(run)
             await asyncio.to_thread(self._volume.trim_ballast)
+            await asyncio.to_thread(self._volume.trim_changes)
             await self._clock.check()  # before anything is removed because its time has come
             await self._executor(run).execute(run)
         except PathError as error:

@@ -73,6 +73,11 @@ class StagedPages:
         self.names = tuple(names)
         self._first = first
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the project had no page before."""
+        return self._first
+
     def publish(self, durability: Durability) -> None:
         """Make it visible: first remove obsolete twins, then rename each twin before its plain file."""
         with explain_disk_errors(self.directory):

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.errors import VolumeFullError
 from mirror_syncer.model.digests import NO_DIGEST, OtherDigest
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
+from mirror_syncer.volume.changes import Changes
 from mirror_syncer.volume.directories import has_symlinked_parent, make_directories, remove_symlink
 from mirror_syncer.volume.disk import exists, explain_disk_errors, is_absent, unlink
 from mirror_syncer.volume.durability import Durability
@@ -52,6 +54,7 @@ class Tree(View):
         self._withdrawn = self.base / ".withdrawn"
         self._room = FreeSpace(root, reserve=reserve)
         self._withdrawn_text = str(self._withdrawn)
+        self._changes = Changes(self.base, self._staging)
         with explain_disk_errors(self.base, affects_all=True):
             self.durability = Durability(self.base)
 
@@ -132,8 +135,11 @@ class Tree(View):
             return
         path = self.path(place)
         leave_tombstone(self.web, place, durability=self.durability)
+        listed = self._list_for_edges(place, path)
         unlink(path)
         unlink(f"{path}.metadata")
+        if not listed:
+            self._changes.add([place])
         self.durability.directory_changed(path.parent)
         if place.count("/") > _SHORT_PATH_SLASHES:
             with suppress(OSError):  # not empty: it holds a tombstone, or leftovers of another program
@@ -142,6 +148,7 @@ class Tree(View):
     @explain_disk_errors()
     def withdraw(self, place: PackagePath) -> None:
         """Move a file and its metadata out of the document root; ``restore`` moves them back."""
+        self._changes.add([place])
         if not has_symlinked_parent(self.web, place):
             leave_tombstone(self.web, place, durability=self.durability)
         self._move(self.web, self._withdrawn, place)
@@ -182,6 +189,8 @@ class Tree(View):
         """
         if len(place.rpartition("/")[2].encode()) > self.name_max:
             return False  # the file system cannot have such a name, so nginx cannot serve the file either
+        if not self.is_held(place, address=None) and exists(f"{self._web_text}/{place}"):
+            self._changes.add([place])
         return hold(self.web, place, text, address=address, staging=self._staging, durability=self.durability)
 
     def is_held(self, place: PackagePath, *, address: str | None) -> bool:
@@ -192,6 +201,16 @@ class Tree(View):
     def release(self, place: PackagePath, *, address: str | None) -> None:
         """Undo ``hold``, before the page that names the file becomes visible; ``address`` as there."""
         release(self.web, place, address=address, durability=self.durability)
+
+    def _list_for_edges(self, place: PackagePath, path: Path) -> bool:
+        """List a file that is about to be removed; return False if only its removal makes room for the line."""
+        if not exists(str(path)):
+            return True
+        try:
+            self._changes.add([place])
+        except VolumeFullError:
+            return False
+        return True
 
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:
         if has_symlinked_parent(source, place):

@@ -3,14 +3,16 @@
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingError
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import PathError, VolumeError, VolumeFullError, VolumeMissingError
 from mirror_syncer.model.generation import Generation
-from mirror_syncer.volume import held_markers
+from mirror_syncer.volume import changes, held_markers
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.blocked_names import blocked_names
 from mirror_syncer.volume.case_check import check_case_sensitivity
@@ -68,6 +70,7 @@ class Volume(Tree):
                 if stat.S_IMODE((base / hidden).stat().st_mode) != _PRIVATE:
                     (base / hidden).chmod(_PRIVATE)
             self.durability.directory_changed(base)
+            self.trim_changes()
             held.pop_all()
 
     @property
@@ -125,6 +128,18 @@ class Volume(Tree):
         """Delete the ballast on a full disk, or create it again; called before each run."""
         with suppress(VolumeError):
             trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare_bytes=self._room.spare_bytes())
+
+    # Changes for edges
+
+    def trim_changes(self) -> None:
+        """Drop outdated lines of the list of changes; called before each run."""
+        with suppress(VolumeError, PathError):
+            self._changes.trim()
+
+    def list_changed_pages(self, names: Iterable[NormalizedName]) -> None:
+        """Have edges ask again for pages that were just replaced or removed; otherwise they wait for ten minutes."""
+        with suppress(VolumeError, PathError):
+            self._changes.add(f"simple/{name}" for name in names)
 
     # The generation
 
@@ -210,7 +225,7 @@ class Volume(Tree):
     @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
         """Remove staged downloads that were not resumed for a week, and other temporaries that a crash left."""
-        for name in (_STAGED_GENERATION, _STAGED_BLOCKED):
+        for name in (_STAGED_GENERATION, _STAGED_BLOCKED, changes.STAGED_NAME):
             with suppress(OSError):
                 unlink(self._staging / name)
         for path in self._staging.iterdir():

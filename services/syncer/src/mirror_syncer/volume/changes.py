@@ -1,0 +1,125 @@
+"""
+The list of changes for edges: ``pypi/.changes``, which nginx serves as ``/changes.txt``.
+
+An edge keeps a copy of a file for a year, because no URL ever changes its bytes. It reads this list twice a minute, and
+asks the mirror again for whatever the list names: files that were withdrawn, removed, or held after their publication,
+and pages that were replaced or removed. A line too many costs an edge a request, a missing one is served for too long.
+So a file is listed before it leaves. The format::
+
+    pypi-mirror-changes 1 <16 hexadecimal digits, new whenever lines were dropped>
+    <seconds since the epoch> packages/<2>/<file>
+    <seconds since the epoch> simple/<project>
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mirror_syncer.volume.disk import explain_disk_errors
+
+NAME = ".changes"
+STAGED_NAME = "changes"
+FILE_SECONDS = 30 * 86_400
+"""An edge drops a file that nobody requests for as long, and deletes its cache after a longer absence."""
+PAGE_SECONDS = 3_600
+"""Longer than an edge believes in a page."""
+MAX_LINES = 250_000
+"""Of more, only the newest stay; edges read up to a million, which one run may add."""
+
+_MODE = 0o644
+_MIN_TRIMMED_BYTES = 4_096
+_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Changes:
+    """
+    The list of a tree. Worker processes add lines, too, so each call opens and locks the file.
+
+    Args:
+        base: the directory of the list.
+        staging: a private directory of the same file system.
+    """
+
+    def __init__(self, base: Path, staging: Path) -> None:
+        self._path = str(base / NAME)
+        self._staged = str(staging / STAGED_NAME)
+
+    @explain_disk_errors()
+    def add(self, paths: Iterable[str]) -> None:
+        """Add a line for each path below ``web``; a name that no URL can have gets none."""
+        now = int(time.time())
+        # A file name may have any letter but a line break, which nginx refuses, too.
+        lines = "".join(f"{now} {path}\n" for path in paths if path.isprintable())
+        with self._locked() as file:
+            if lines:
+                os.write(file, lines.encode(errors="surrogateescape"))
+
+    @explain_disk_errors()
+    def trim(self) -> None:
+        """Drop outdated lines if they are the greater part; replace a list that is not one."""
+        with self._locked() as file:
+            body = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
+            head, _, rest = body.partition(b"\n")
+            lines = rest.splitlines()
+            current = list(_current(lines))[-MAX_LINES:]
+            is_list = head.startswith(b"pypi-mirror-changes 1 ") and body.endswith(b"\n")
+            if is_list and (len(body) < _MIN_TRIMMED_BYTES or 2 * len(current) > len(lines)):
+                return
+            staged = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+            try:
+                os.fchmod(staged, _MODE)
+                with os.fdopen(staged, "wb", closefd=False) as output:
+                    output.write(_head() + b"".join(line + b"\n" for line in current))
+                os.fsync(staged)
+            finally:
+                os.close(staged)
+            os.rename(self._staged, self._path)  # noqa: PTH104 - text, as in Tree
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Open the list, create it if necessary, and lock it against other processes."""
+        while True:
+            with suppress(OSError):
+                if os.path.islink(self._path):  # noqa: PTH114 - text
+                    os.unlink(self._path)  # noqa: PTH108 - planted; it could lead anywhere
+            file = os.open(self._path, _APPENDING, _MODE)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not self._is_current(file):
+                    continue  # another process has replaced it in the meantime
+                if os.fstat(file).st_size == 0:
+                    os.fchmod(file, _MODE)
+                    os.write(file, _head())
+                yield file
+                return
+            finally:
+                os.close(file)
+
+    def _is_current(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
+
+
+def _head() -> bytes:
+    return b"pypi-mirror-changes 1 %s\n" % secrets.token_hex(8).encode()
+
+
+def _current(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the last line of each path that is not outdated, oldest first."""
+    now = time.time()
+    last: dict[bytes, tuple[int, bytes]] = {}
+    for line in lines:
+        since, _, path = line.partition(b" ")
+        if not since.isdigit():
+            continue
+        last.pop(path, None)
+        last[path] = (int(since), line)
+    for path, (at, line) in last.items():
+        if now - at < (PAGE_SECONDS if path.startswith(b"simple/") else FILE_SECONDS):
+            yield line
