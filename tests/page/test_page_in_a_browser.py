@@ -239,6 +239,21 @@ def test_retry_button_asks_for_the_token(opened: Open, syncer: FakeSyncer) -> No
         expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of zope-interface")
 
 
+def test_missing_project_is_added_from_its_page(opened: Open, syncer: FakeSyncer) -> None:
+    """The page of a project that is not here adds it, with a reason, and links to the run that mirrors it."""
+    with opened("/ui/projects/absent") as page:
+        page.get_by_label("Why it is needed").fill("the shop's <b>backend</b>")
+        page.keyboard.press("Enter")
+        page.get_by_label("Token", exact=True).fill(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("absent is added. upstream is away")
+        expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)
+        assert {name: line.because for name, line in syncer.added.items()} == {"absent": "the shop's <b>backend</b>"}
+    with opened("/ui/projects/evil-twin") as page:
+        page.get_by_role("button", name="Add").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()  # without a reason, the browser says so
+
+
 def test_api_error_is_shown(opened: Open, syncer: FakeSyncer, background: Background) -> None:
     """An error of the API is shown, and the button can be used again."""
     with opened("/ui/projects/evil") as page:

@@ -29,12 +29,12 @@ function askForToken(error) {
   });
 }
 
-async function startRun(request) {
+async function change(path, request) {
   let error = null;
   for (;;) {
     const token = (!error && knownToken) || (await askForToken(error));
     if (!token) return null;
-    const answer = await fetch(`${root}/api/v1/runs`, {
+    const answer = await fetch(`${root}/api/v1${path}`, {
       method: "POST",
       headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" },
       body: request,
@@ -62,17 +62,27 @@ function notify(text, run) {
   }
 }
 
-async function handleRunButton(button) {
+async function pressed(button, act) {
   button.disabled = true;
   try {
-    const run = await startRun(button.dataset.run);
-    if (run) notify(`The run is ${run.state}:`, run);
+    await act();
   } catch (error) {
     notify(error instanceof TypeError ? "Control does not answer." : error.message);
   } finally {
     button.disabled = false;
     button.focus();
   }
+}
+
+async function startRun(request) {
+  const run = await change("/runs", request);
+  if (run) notify(`The run is ${run.state}:`, run);
+}
+
+async function addLine(form) {
+  const because = form.querySelector("input").value;
+  const added = await change("/projects", JSON.stringify({ line: form.dataset.add, because }));
+  if (added) notify([`${added.project} is added.`, ...added.warnings].join(" "), added.run && { id: added.run });
 }
 
 // --- Copying: over plain HTTP, browsers offer pages no clipboard, but the page can copy a selection.
@@ -89,8 +99,14 @@ async function copy(button) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button");
-  if (button?.dataset.run) handleRunButton(button);
+  if (button?.dataset.run) pressed(button, () => startRun(button.dataset.run));
   if (button?.dataset.copy) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
+});
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.dataset.add) return;
+  event.preventDefault();
+  pressed(event.submitter ?? event.target.querySelector("button"), () => addLine(event.target));
 });
 
 // --- Charts, drawn from the table on the page.
