@@ -8,7 +8,7 @@ const STATE = "/logs/edge.json"; // control reads it
 
 const HEAD = /^pypi-mirror-changes 1 [0-9a-f]{16}$/;
 const LINE = /^(\d{10,11}) (?:packages\/([0-9a-f]{2})\/(?:[0-9a-f]{2}\/[0-9a-f]{60}\/)?([^\/]{1,255})|simple\/([a-z0-9](?:-?[a-z0-9]){0,250}))$/;
-const MAX_LINES = 300000;
+const MAX_LINES = 1000000; // the origin keeps fewer
 const LINES_PER_TURN = 500; // then the worker serves its clients
 
 const SECOND = 1000;
@@ -51,8 +51,10 @@ async function refresh() {
       throw new Error("the origin requires a password: set MIRROR_ORIGIN_PASSWORD_FILE");
     } else if (answer.status === 404) {
       throw new Error("the origin has no list of changes: upgrade it first");
-    } else if (answer.status !== 304) {
+    } else if (answer.status === 502 || answer.status === 504) {
       throw new Error(`no origin answers: ${answer.status}`);
+    } else if (answer.status !== 304) {
+      throw new Error(`the origin refused the list: ${answer.status}`);
     }
     unlock();
     known.set("read", String(Math.floor(Date.now() / SECOND)));
@@ -60,8 +62,8 @@ async function refresh() {
   } catch (failure) {
     error = String(failure.message || failure);
   }
-  if (error !== known.get("error")) {
-    ngx.log(error ? ngx.WARN : ngx.INFO, error ? `list of changes: ${error}` : "list of changes: read");
+  if (error !== (known.get("error") || "")) {
+    ngx.log(ngx.WARN, error ? `list of changes: ${error}` : "list of changes: read again");
     known.set("error", error);
   }
   report(error);
@@ -72,10 +74,13 @@ async function refresh() {
 async function read(text) {
   const lines = text.split("\n");
   if (!HEAD.test(lines[0])) {
-    throw new Error("the origin's list is not one");
+    throw new Error("the answer is not a list of changes");
   }
-  if (lines.pop() !== "" || lines.length > MAX_LINES) {
-    throw new Error("the origin's list is incomplete or too long");
+  if (lines.pop() !== "") {
+    throw new Error("the list is incomplete");
+  }
+  if (lines.length > MAX_LINES) {
+    throw new Error("the list is too long");
   }
   // Only lines are ever added, unless the list has a new head.
   const known = ngx.shared.edge;

@@ -9,7 +9,7 @@ if [ -z "${origins% }" ]; then
   ln -s /etc/nginx/tree /tmp/nginx/content
 else
   ln -s /etc/nginx/edge /tmp/nginx/content
-  [ -w /cache ] || stop "/cache: not writable by user $(id -u); run chown $(id -u) on the directory of the cache"
+  [ -w /cache ] || stop "${MIRROR_EDGE_CACHE:-the volume edge-cache}: not writable by user $(id -u); run chown $(id -u) on it"
   size=${MIRROR_EDGE_SIZE:-50g} files=${MIRROR_EDGE_FILES:-400000}
   echo "$size" | grep -qE '^[1-9][0-9]{0,5}[mgMG]$' || stop "MIRROR_EDGE_SIZE=$size: must be a size such as 500g"
   echo "$files" | grep -qE '^[1-9][0-9]{3,8}$' || stop "MIRROR_EDGE_FILES=$files: must be a number of 1000 or more"
@@ -27,7 +27,7 @@ else
 
   authorization='' known=no
   if [ -s "$password" ]; then
-    [ -r "$password" ] || stop "$password: not readable by user $(id -u); run chown $(id -u) on the file"
+    [ -r "$password" ] || stop "${MIRROR_ORIGIN_PASSWORD_FILE:-$password}: not readable by user $(id -u); run chown $(id -u) on it"
     grep -qE '^[^:]+:.+$' "$password" || stop "MIRROR_ORIGIN_PASSWORD_FILE: must have one line, NAME:PASSWORD"
     [ -e /tmp/nginx/htpasswd.conf ] || stop "MIRROR_ORIGIN_PASSWORD_FILE is set, but MIRROR_NGINX lacks htpasswd: \
 this edge would give everyone what the origin gives to those with a password"

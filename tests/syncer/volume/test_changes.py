@@ -11,7 +11,7 @@ import fakepypi
 from mirror_syncer.errors import VolumeFullError
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.volume import Volume
-from mirror_syncer.volume.changes import FILE_SECONDS, PAGE_SECONDS, Changes
+from mirror_syncer.volume.changes import FILE_SECONDS, MAX_BYTES, PAGE_SECONDS, Changes
 from syncer.site import Site
 
 NAME = "evil-1.0.tar.gz"
@@ -101,6 +101,21 @@ def test_outdated_lines_are_dropped(tmp_path: Path) -> None:
     assert kept[1:] == [lines[-3], lines[-2], lines[-1]]
     changes.trim()
     assert (tmp_path / ".changes").read_text().splitlines() == kept
+
+
+@pytest.mark.proves("reliability/edges")
+def test_list_stays_as_short_as_edges_read(tmp_path: Path) -> None:
+    """Of more lines than edges read, the newest half stays, in their order and with a new head, also within a run."""
+    now, name = int(time.time()), "a" * 200
+    lines = [f"{now} packages/ab/{name}-{number}.whl" for number in range(2 * MAX_BYTES // 240)]
+    head = f"pypi-mirror-changes 1 {'0' * 16}"
+    (tmp_path / ".changes").write_text("\n".join([head, *lines, ""]))
+    Changes(tmp_path, tmp_path).add([PLACE])
+    kept = (tmp_path / ".changes").read_text().splitlines()
+    assert MAX_BYTES // 2 - 300_000 < (tmp_path / ".changes").stat().st_size <= MAX_BYTES // 2 + 100
+    assert kept[0] != head
+    assert kept[1:-1] == lines[-len(kept[1:-1]) :]
+    assert kept[-1].endswith(PLACE)
 
 
 @pytest.mark.proves("security/neighbours")

@@ -4,6 +4,7 @@ The tree that nginx serves. Every write to it goes through here.
 Read ``tree`` first: the locations of files and pages, and all writes to them. No client sees a partial write:
 ``incoming`` publishes a file only when it is complete and checked, ``pages`` renames a page over the old one, and
 ``durability`` syncs the disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` only reads.
+``changes`` lists for edges what they must ask for again.
 """
 
 from mirror_syncer.model.wheel import MAX_METADATA_BYTES

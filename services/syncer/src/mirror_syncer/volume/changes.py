@@ -19,7 +19,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import structlog
+
 from mirror_syncer.volume.disk import explain_disk_errors
+
+log = structlog.get_logger()
 
 NAME = ".changes"
 STAGED_NAME = "changes"
@@ -27,11 +31,12 @@ FILE_SECONDS = 30 * 86_400
 """An edge drops a file that nobody requests for as long, and deletes its cache after a longer absence."""
 PAGE_SECONDS = 3_600
 """Longer than an edge believes in a page."""
-MAX_LINES = 250_000
-"""Of more, only the newest stay; edges read up to a million, which one run may add."""
+MAX_BYTES = 32 << 20
+"""Some 400,000 lines. Of a longer list the newest half stays; edges read up to 64 MiB."""
 
 _MODE = 0o644
 _MIN_TRIMMED_BYTES = 4_096
+_DROPPED = 1_000  # lines at a time
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -57,27 +62,39 @@ class Changes:
         with self._locked() as file:
             if lines:
                 os.write(file, lines.encode(errors="surrogateescape"))
+            if os.fstat(file).st_size > MAX_BYTES:
+                self._trim(file)
 
     @explain_disk_errors()
     def trim(self) -> None:
-        """Drop outdated lines if they are the greater part; replace a list that is not one."""
+        """Drop outdated lines if they are the greater part; replace a damaged list."""
         with self._locked() as file:
-            body = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
-            head, _, rest = body.partition(b"\n")
-            lines = rest.splitlines()
-            current = list(_current(lines))[-MAX_LINES:]
-            is_list = head.startswith(b"pypi-mirror-changes 1 ") and body.endswith(b"\n")
-            if is_list and (len(body) < _MIN_TRIMMED_BYTES or 2 * len(current) > len(lines)):
-                return
-            staged = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
-            try:
-                os.fchmod(staged, _MODE)
-                with os.fdopen(staged, "wb", closefd=False) as output:
-                    output.write(_head() + b"".join(line + b"\n" for line in current))
-                os.fsync(staged)
-            finally:
-                os.close(staged)
-            os.rename(self._staged, self._path)  # noqa: PTH104 - text, as in Tree
+            self._trim(file)
+
+    def _trim(self, file: int) -> None:
+        os.lseek(file, 0, os.SEEK_SET)
+        body = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
+        head, _, rest = body.partition(b"\n")
+        lines = rest.splitlines()
+        current = list(_current(lines))
+        is_list = head.startswith(b"pypi-mirror-changes 1 ") and body.endswith(b"\n")
+        is_short = len(body) < _MIN_TRIMMED_BYTES or 2 * len(current) > len(lines)
+        if is_list and is_short and len(body) <= MAX_BYTES:
+            return
+        if (size := _size(current)) > MAX_BYTES // 2:
+            while size > MAX_BYTES // 2:
+                size -= _size(current[:_DROPPED])
+                del current[:_DROPPED]
+            log.warning("the list of changes for edges is too long", remedy="empty the caches of the edges")
+        staged = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+        try:
+            os.fchmod(staged, _MODE)
+            with os.fdopen(staged, "wb", closefd=False) as output:
+                output.write(_head() + b"".join(line + b"\n" for line in current))
+            os.fsync(staged)
+        finally:
+            os.close(staged)
+        os.rename(self._staged, self._path)  # noqa: PTH104 - text, as in Tree
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -108,6 +125,10 @@ class Changes:
 
 def _head() -> bytes:
     return b"pypi-mirror-changes 1 %s\n" % secrets.token_hex(8).encode()
+
+
+def _size(lines: Iterable[bytes]) -> int:
+    return sum(len(line) + 1 for line in lines)
 
 
 def _current(lines: Iterable[bytes]) -> Iterator[bytes]:
