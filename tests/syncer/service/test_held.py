@@ -140,7 +140,7 @@ async def test_project_and_status_tell_what_is_held(serve: Serve, young: fakepyp
     assert (cc.held_files, cc.blocked_files) == (1, 1)
     told = [(file.filename, file.decision.value, file.url, file.until is not None) for file in cc.files or []]
     assert told == [("cc-1.0.tar.gz", "block", None, False), ("cc-1.1.tar.gz", "hold", None, True)]
-    assert unknown["detail"] == "gg is not mirrored, and mirror.toml does not name it."
+    assert unknown["detail"] == "gg is not mirrored, and no line selects it; `mirrorctl add gg` adds one."
     assert whole["detail"] == "ff-lib is blocked in mirror.toml: ours."
 
 

@@ -168,6 +168,6 @@ def test_search_before_the_first_index_says_when_to_retry(catalog: Catalog, monk
     """While the first index of many names is being read, a search is refused with the time to retry."""
     monkeypatch.setattr(project_list, "_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(ProjectList, "_refresh_in_background", lambda _: None)
-    with pytest.raises(ProblemError, match="reading all names") as refused:
+    with pytest.raises(ProblemError, match="still being read; search again") as refused:
         search(list_of(catalog), "six")
     assert (refused.value.status, refused.value.headers) == (HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "2"})

@@ -47,5 +47,5 @@ def added(line: AddedLine) -> str:
 
 def removed(line: AddedLine) -> str:
     """Return what a removal does, as a sentence."""
-    run = f"; run {line.run} lets it leave" if line.run else ""
+    run = f"; run {line.run} removes the project" if line.run else ""
     return f"The line {printable(line.line)} is removed{run}."

@@ -162,7 +162,7 @@ def project(found: Project) -> View:
         facts.add_row(
             "next attempt", f"{format_time(found.due_at)}, after {format_count(found.attempts, 'failed attempt')}"
         )
-    facts.add_row("selected by", printable(found.selected) or "nothing in mirror.toml")
+    facts.add_row("selected by", printable(found.selected) or "no line")
     facts.add_row("excluded", f"{format_count(found.withheld_files, 'file')} by policy{policy_views.withheld(found)}")
     if found.undated_files:
         facts.add_row(

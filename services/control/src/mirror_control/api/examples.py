@@ -285,7 +285,9 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
         "(`docker compose exec control mirrorctl token create NAME --right remove`).",
     ),
     "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
-    "projects-show 404": _problem(404, "leftpad is not mirrored, and mirror.toml does not name it."),
+    "projects-show 404": _problem(
+        404, "leftpad is not mirrored, and no line selects it; `mirrorctl add leftpad` adds one."
+    ),
     "releases-revoke 404": _problem(404, "No release in force has the id '9f1c2d3e'."),
     "selection-remove 404": _problem(
         404, "No line was added for urllib3; it is mirrored because of requests → urllib3<3,>=1.26."

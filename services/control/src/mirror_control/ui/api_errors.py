@@ -8,8 +8,8 @@ from mirror_control.ui.rendering import render
 
 
 def render_api_error(request: Request, error: ApiError, *, title: str) -> Response:
-    """Return the page of a failed call: what the caller can correct, or that the syncer does not answer."""
-    if isinstance(error, RefusedError) and error.problem.status < 500:  # noqa: PLR2004 the caller can correct it
+    """Return the page of a failed call: what the syncer answered, or that it does not answer."""
+    if isinstance(error, RefusedError) and (error.problem.status < 500 or error.retry_after is not None):  # noqa: PLR2004
         status_code, detail = error.problem.status, str(error)
     else:
         status_code = 503

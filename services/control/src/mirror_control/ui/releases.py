@@ -17,7 +17,7 @@ _WINDOWS = {"win32": "x86", "win_amd64": "x86_64", "win_arm64": "arm64"}
 # In the order of the page; a wheel for any platform comes first, the source last.
 _ANY, _SOURCE, _OTHER = "any", "source", "other"
 _FAMILIES = ("Linux", "Linux (musl)", "macOS", "Windows")
-_LATE = datetime.max.replace(tzinfo=UTC)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -103,9 +103,11 @@ def find_release(releases: Sequence[Release], version: str) -> Release | None:
 
 def newest_release(releases: Sequence[Release]) -> Release | None:
     """Return what installers take by default: the newest final release that is not yanked, or else the newest."""
-    best = [release for release in releases if release.version and not (release.is_prerelease or release.is_yanked)]
-    others = [release for release in releases if not release.is_yanked]
-    return next(iter(best or others or releases), None)
+    return max(
+        releases,
+        key=lambda one: (not one.is_yanked, one.version is not None, not one.is_prerelease, _version_key(one.version)),
+        default=None,
+    )
 
 
 def group_absent(files: Iterable[ProjectFile]) -> list[Absent]:
@@ -161,4 +163,4 @@ def _newest_last(release: Release) -> tuple[bool, Version]:
 
 
 def _order(group: Absent) -> tuple[bool, bool, datetime]:
-    return group.decision is not Choice.HOLD, group.decision is not Choice.BLOCK, group.until or _LATE
+    return group.decision is not Choice.HOLD, group.decision is not Choice.BLOCK, group.until or _END_OF_TIME

@@ -1,8 +1,8 @@
 """
 An index of all projects in memory: a search in their names, and their order by size, files and last change.
 
-All names stand in one text, shorter ones first, and ``find`` searches it: 5 to 10 ms for 886,000 names. The index is a
-snapshot with 43 MB for these; it says which projects match and in which order, and their rows say everything else.
+All names stand in one text, shorter ones first, and ``find`` searches it; docs/performance.md has times and memory. The
+index is a snapshot: it says which projects match and in which order, and their rows say everything else.
 """
 
 import re

@@ -106,7 +106,11 @@ class ProjectList:
             self._refresh_in_background()
             self._first_read.wait(_PATIENCE_SECONDS)
         if (index := self._index) is None:
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "The syncer is reading all names.", retry_after=2)
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "All project names are still being read; search again in a few seconds.",
+                retry_after=2,
+            )
         if self._is_outdated():
             if self._took_seconds < _QUICK_SECONDS:
                 with self._reading:

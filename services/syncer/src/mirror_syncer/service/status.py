@@ -240,7 +240,11 @@ class StatusReader:
             return Absence.UPSTREAM, f"{name} is not in upstream's list of projects, as of the last full sync."
         if mirror.catalog.absent_projects.contains(name, now=int(time.time())):
             return Absence.UPSTREAM, f"{name} is not mirrored: upstream had no such project when it was last asked."
-        reason = "mirror.toml excludes it" if mirror.policy.current.everything else "mirror.toml does not name it"
+        reason = (
+            "mirror.toml excludes it"
+            if mirror.policy.current.everything
+            else f"no line selects it; `mirrorctl add {name}` adds one"
+        )
         return Absence.UNSELECTED, f"{name} is not mirrored, and {reason}."
 
     def blocked_because(self, name: NormalizedName) -> str | None:
