@@ -529,6 +529,8 @@ class FakeSyncer:
             by=request.headers["X-Added-By"],
             made_at=NOW,
         )
+        if self.added.get(name, line).line != line.line and request.headers.get("X-May-Replace") != "yes":
+            return _problem(403, "Another line was added for it; that needs a token with the right remove.")
         self.added[name] = line
         run = self._queue_run(request, projects=(name,))
         return _answer(line.model_copy(update={"run": run.id, "warnings": ["upstream is away \x1b[2J"]}), status=201)

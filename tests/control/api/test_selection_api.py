@@ -35,6 +35,21 @@ def test_added_line_is_201_with_the_run_that_mirrors_it(
     assert next(seen for seen in syncer.seen if seen.method == "POST").path == "/projects"
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_another_line_needs_the_right_remove(holder: httpx2.Client, settings: Settings) -> None:
+    """A token with the right trigger adds a line and the same line again; another one for its project is 403."""
+    token = settings.tokens.named.create("alice", Right.TRIGGER)
+    other = DJANGO | {"line": "django==1.0"}
+
+    def add(body: object, **headers: str) -> int:
+        return holder.post("/api/v1/projects", json=body, headers=headers).status_code
+
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert [add(DJANGO, **bearer), add(DJANGO, **bearer), add(other, **bearer)] == [201, 201, 403]
+    assert add(other, **bearer, **{"X-May-Replace": "yes"}) == 403
+    assert add(other) == 201
+
+
 def test_added_line_is_removed_once_by_any_spelling(holder: httpx2.Client) -> None:
     """DELETE /projects/{name} answers with the line and the run of all projects; the second time it is 404."""
     made = holder.post("/api/v1/projects", json=DJANGO).json()

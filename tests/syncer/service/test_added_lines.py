@@ -14,7 +14,7 @@ import fakepypi
 from mirror_contract import AddedLine, LineSource, Project, RunKind, RunState, SelectedLine
 from mirror_contract.added_line import MAX_ADDED_LINES
 from mirror_syncer.catalog import Catalog, StoredAddedLine
-from mirror_syncer.service.selection_api import ADDED_BY
+from mirror_syncer.service.selection_api import ADDED_BY, MAY_REPLACE
 from syncer.installable import missing
 from syncer.requiring import upload
 from syncer.service.conftest import Serve, Service
@@ -34,9 +34,12 @@ def shop(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
     return pypi
 
 
-async def add(service: Service, body: dict[str, str] = WEB, *, by: str = "alice") -> AddedLine:
+async def add(
+    service: Service, body: dict[str, str] = WEB, *, by: str = "alice", may_replace: bool = False
+) -> AddedLine:
     """Add a line and wait for the run that mirrors it."""
-    answer = await service.http.post("/projects", json=body, headers={ADDED_BY: by})
+    headers = {ADDED_BY: by} | ({MAY_REPLACE: "yes"} if may_replace else {})
+    answer = await service.http.post("/projects", json=body, headers=headers)
     assert answer.status == 201, await answer.text()
     return await finished(service, AddedLine.model_validate_json(await answer.read()))
 
@@ -266,9 +269,14 @@ async def test_second_line_for_a_project_replaces_the_first(serve: Serve, site: 
     async with serve() as service:
         first = await add(service, {"line": "Lib>=2", "because": "the shop"})
         again = await add(service, {"line": "Lib>=2", "because": "the shop"})
-        second = await add(service, {"line": "lib==1.0", "because": "an old client"}, by="bob")
+        other = {"line": "lib==1.0", "because": "an old client"}
+        answer = await service.http.post("/projects", json=other, headers={ADDED_BY: "bob"})
+        refused = answer.status, (await answer.json(content_type=None))["detail"]
+        second = await add(service, other, by="bob", may_replace=True)
         selection, _ = await lines(service)
     assert (again.made_at, again.warnings) == (first.made_at, [])
+    told = "alice added 'Lib>=2' (the shop), and another line may remove files of it; that needs a token with the right"
+    assert refused == (403, f"{told} remove.")
     assert second.warnings == ["it replaces 'Lib>=2', which alice added (the shop)"]
     assert [(one.line, one.by) for one in selection[1:]] == [("lib==1.0", "bob")]
     assert site.filenames("lib") == {"lib-1.0-py3-none-any.whl"}
@@ -341,7 +349,9 @@ async def test_lines_at_once_are_all_in_force_and_bounded(serve: Serve, shop: fa
         for number in range(MAX_ADDED_LINES - len(names)):
             table.put(StoredAddedLine(f"q{number}", f"q{number}", "x", "ci", 1))  # type: ignore[arg-type]
         status, text = await refusal(service, "app")
-        replaced = await service.http.post("/projects", json={"line": "p1>=1", "because": "still fits"})
+        replaced = await service.http.post(
+            "/projects", json={"line": "p1>=1", "because": "fits"}, headers={MAY_REPLACE: "yes"}
+        )
     assert in_force == {"other", *names}
     assert (status, replaced.status) == (409, 201)
     assert "mirrorctl selection --toml" in text

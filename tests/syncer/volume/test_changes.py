@@ -1,5 +1,7 @@
 """The list of changes: what edges must ask for again."""
 
+import fcntl
+import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from mirror_syncer.errors import VolumeFullError
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.volume import Volume
 from mirror_syncer.volume.changes import FILE_SECONDS, MAX_BYTES, PAGE_SECONDS, Changes
+from syncer.mounts import fill, small_disk
 from syncer.site import Site
 
 NAME = "evil-1.0.tar.gz"
@@ -129,6 +132,37 @@ def test_planted_list_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".changes").write_bytes(b"\xff\xfe no list")
     Changes(tmp_path, tmp_path).trim()
     assert listed(tmp_path) == []
+    (tmp_path / ".changes").unlink()
+    os.mkfifo(tmp_path / ".changes")
+    Changes(tmp_path, tmp_path).trim()
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.proves("security/neighbours")
+def test_reader_of_the_list_cannot_lock_it(tmp_path: Path) -> None:
+    """Who can read the list holds no change up by locking it."""
+    changes = Changes(tmp_path, tmp_path)
+    changes.add([PLACE])
+    with (tmp_path / ".changes").open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_EX)
+        changes.add([PLACE])
+    assert listed(tmp_path) == [PLACE] * 2
+    assert (tmp_path / ".changes.lock").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.proves("reliability/edges")
+def test_full_disk_takes_no_half_line(tmp_path: Path) -> None:
+    """On a disk that fills up within a line, the list stays as it was, and with room the line is added."""
+    with small_disk(tmp_path, size=2**20):
+        changes = Changes(tmp_path, tmp_path)
+        changes.add([PLACE])
+        long = [f"packages/ab/{'a' * 200}-{number}.whl" for number in range(100)]
+        with fill(tmp_path, leaving=30_000), pytest.raises(VolumeFullError):
+            changes.add(long * 10)
+        lines = listed(tmp_path)
+        assert lines == [PLACE]
+        changes.add([PLACE])
+        assert listed(tmp_path) == [*lines, PLACE]
 
 
 def _add(directory: Path, number: int) -> None:

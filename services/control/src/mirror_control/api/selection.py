@@ -42,12 +42,13 @@ async def add(
     Mirror a project from now on, and what it needs, beside the lines of mirror.toml.
 
     A project that is blocked or quarantined is 409, and one that upstream lacks is 422. If upstream does not answer,
-    the line is stored, and a warning says so. The answer names the run that mirrors the project. Another call for the
-    same project replaces its added line.
+    the line is stored, and a warning says so. The answer names the run that mirrors the project. Another line for the
+    same project replaces its added one, which may remove files: that needs a token with the right `remove`, else 403.
     """
     request.state.line = f"{wanted.line}: {wanted.because}"
     holder = require_right(request, Right.TRIGGER)
-    line = await syncer.add_line(wanted, trigger=Trigger(trigger), by=holder.name)
+    may_replace = holder.right.includes(Right.REMOVE)
+    line = await syncer.add_line(wanted, trigger=Trigger(trigger), by=holder.name, may_replace=may_replace)
     request.state.run = line.run
     return line
 
@@ -57,7 +58,7 @@ async def remove(syncer: Syncer, request: Request, name: Name, *, trigger: Origi
     """
     Remove the added line of a project.
 
-    The answer names the sync that lets the project leave, with what only it needed: under the deletion guard, and its
+    The answer names the sync that removes the project, with what only it needed: under the deletion guard, and its
     files after the grace period. A line of mirror.toml is removed there: 409.
     """
     line = await syncer.remove_line(name, trigger=Trigger(trigger))

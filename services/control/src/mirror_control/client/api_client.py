@@ -52,6 +52,7 @@ Model = TypeVar("Model", bound=BaseModel)
 RELEASED_BY = "X-Released-By"
 """The header by which control names the token that asks for a release."""
 ADDED_BY = "X-Added-By"
+MAY_REPLACE = "X-May-Replace"
 """The header by which control names the token that adds a line."""
 UNIX_PREFIX = "unix:"
 """Begins a base that is the path of a Unix socket."""
@@ -188,16 +189,19 @@ class ApiClient:
         """Return a page of the selection's lines."""
         return parse_response(SelectionPage, await self.call("GET", "selection", query=wanted))
 
-    async def add_line(self, request: AddedLineRequest, *, trigger: Trigger, by: str | None = None) -> AddedLine:
+    async def add_line(
+        self, request: AddedLineRequest, *, trigger: Trigger, by: str | None = None, may_replace: bool = False
+    ) -> AddedLine:
         """
         Add a line to the selection; return it with the run that mirrors its project.
 
         Args:
             by: the name of the caller's token, which only control sends.
+            may_replace: whether this token may replace another line; also sent by control alone.
         """
         headers = {"Content-Type": "application/json", "X-Trigger": trigger}
         if by is not None:
-            headers[ADDED_BY] = by
+            headers |= {ADDED_BY: by} | ({MAY_REPLACE: "yes"} if may_replace else {})
         body, seconds = request.model_dump_json(), _ADD_TIMEOUT_SECONDS
         answer = await self.call("POST", "projects", body=body, headers=headers, timeout_seconds=seconds)
         return parse_response(AddedLine, answer)

@@ -19,6 +19,8 @@ from mirror_syncer.upstream import Gone, PageResponse
 
 ADDED_BY = "X-Added-By"
 """The header with the name of the token that adds a line."""
+MAY_REPLACE = "X-May-Replace"
+"""The header, with the value ``yes``, of a token that may also remove what an earlier line selects."""
 _MAX_NAME_LENGTH = 80
 _UPSTREAM_SECONDS = 8.0  # a person waits; control gives up after 12
 _MAX_INQUIRIES = 4  # at once; a flood of additions must not take upstream's connections from the syncs
@@ -30,12 +32,14 @@ class SelectionApi:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._lines = SelectionLines(mirror)
+        self._listing = asyncio.Lock()  # reading a file of thousands of lines holds the GIL for a second
         self._inquiries = asyncio.Semaphore(_MAX_INQUIRIES)
 
     async def lines(self, request: web.Request) -> web.Response:
         """The lines of mirror.toml in their order, then the added ones by project."""
         limit, after = parse_limit(request), parse_after(request, LINE_PLACE, "a place in this list")
-        found = await asyncio.to_thread(partial(self._lines.list_all, after=after, limit=limit + 1))
+        async with self._listing:
+            found = await asyncio.to_thread(partial(self._lines.list_all, after=after, limit=limit + 1))
         return page_response(found, limit=limit, key=lambda last: last.place)
 
     async def add(self, request: web.Request) -> web.Response:
@@ -45,12 +49,13 @@ class SelectionApi:
         by = request.headers.get(ADDED_BY, "the private API")[:_MAX_NAME_LENGTH]
         candidate = await asyncio.to_thread(partial(self._lines.judge, wanted, by=by))
         candidate.warnings.extend(await self._ask_upstream(candidate))
-        line = await asyncio.to_thread(self._lines.add, candidate)
+        may_replace = request.headers.get(MAY_REPLACE) == "yes"
+        line = await asyncio.to_thread(partial(self._lines.add, candidate, may_replace=may_replace))
         run = RunRequest(kind=RunKind.SYNC, projects=(line.project,))
         return json_response(self._apply(line, run, trigger), status=HTTPStatus.CREATED)
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Remove an added line; 200 and what it was, with the run that lets the project leave."""
+        """Remove an added line; 200 and what it was, with the run that removes the project."""
         name = parse_name(request.match_info["name"], "path/name")
         trigger = parse_trigger(request)
         line = await asyncio.to_thread(self._lines.remove, name)

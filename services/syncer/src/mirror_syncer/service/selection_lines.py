@@ -140,12 +140,15 @@ class SelectionLines:
         first = next((file.reason for file in decision.files), "no file is selected")
         return [f"{line!r} publishes nothing now: {first}"]
 
-    def add(self, candidate: Candidate) -> AddedLine:
+    def add(self, candidate: Candidate, *, may_replace: bool) -> AddedLine:
         """
         Put a line into force, in place of an earlier one for its project.
 
+        Args:
+            may_replace: whether the person may remove what only the earlier line selects.
+
         Raises:
-            ProblemError: there are as many lines as there may be.
+            ProblemError: there are as many lines as there may be, or another one may not be replaced.
         """
         row, warnings = candidate.row, list(candidate.warnings)
         with self._changing:
@@ -156,6 +159,11 @@ class SelectionLines:
                 raise ProblemError(HTTPStatus.CONFLICT, f"{problem}; {remedy}.")
             if before is not None and (before.line, before.because, before.by) == (row.line, row.because, row.by):
                 row = before  # the same call again
+            elif before is not None and before.line != row.line and not may_replace:
+                problem = (
+                    f"{before.by} added {before.line!r} ({before.because}), and another line may remove files of it"
+                )
+                raise ProblemError(HTTPStatus.FORBIDDEN, f"{problem}; that needs a token with the right remove.")
             else:
                 self._added_lines.put(row)
                 if before is not None:

@@ -11,9 +11,11 @@ So a file is listed before it leaves. The format::
     <seconds since the epoch> simple/<project>
 """
 
+import errno
 import fcntl
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +29,7 @@ log = structlog.get_logger()
 
 NAME = ".changes"
 STAGED_NAME = "changes"
+LOCK_NAME = ".changes.lock"
 FILE_SECONDS = 30 * 86_400
 """An edge keeps in mind for twice as long what the list named, and deletes its cache after a longer absence."""
 PAGE_SECONDS = 3_600
@@ -37,12 +40,12 @@ MAX_BYTES = 32 << 20
 _MODE = 0o644
 _MIN_TRIMMED_BYTES = 4_096
 _DROPPED = 1_000  # lines at a time
-_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Changes:
     """
-    The list of a tree. Worker processes add lines, too, so each call opens and locks the file.
+    The list of a tree. Worker processes add lines, too, so each call takes the lock and opens the list anew.
 
     Args:
         base: the directory of the list.
@@ -52,6 +55,8 @@ class Changes:
     def __init__(self, base: Path, staging: Path) -> None:
         self._path = str(base / NAME)
         self._staged = str(staging / STAGED_NAME)
+        # Not the list itself: whoever can read a file can lock it.
+        self._lock = str(base / LOCK_NAME)
 
     @explain_disk_errors()
     def add(self, paths: Iterable[str]) -> None:
@@ -61,7 +66,7 @@ class Changes:
         lines = "".join(f"{now} {path}\n" for path in paths if path.isprintable())
         with self._locked() as file:
             if lines:
-                os.write(file, lines.encode(errors="surrogateescape"))
+                _append(file, lines.encode(errors="surrogateescape"))
             if os.fstat(file).st_size > MAX_BYTES:
                 self._trim(file)
 
@@ -98,29 +103,39 @@ class Changes:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Open the list, create it if necessary, and lock it against other processes."""
-        while True:
-            with suppress(OSError):
-                if os.path.islink(self._path):  # noqa: PTH114 - text
-                    os.unlink(self._path)  # noqa: PTH108 - planted; it could lead anywhere
-            file = os.open(self._path, _APPENDING, _MODE)
+        """Lock the list against other processes, open it, and create it if necessary."""
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            file = self._open()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if not self._is_current(file):
-                    continue  # another process has replaced it in the meantime
-                if os.fstat(file).st_size == 0:
-                    os.fchmod(file, _MODE)
-                    os.write(file, _head())
                 yield file
-                return
             finally:
                 os.close(file)
+        finally:
+            os.close(lock)
 
-    def _is_current(self, file: int) -> bool:
+    def _open(self) -> int:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.lstat(self._path).st_mode):
+                os.unlink(self._path)  # noqa: PTH108 - planted: a symlink could lead anywhere, a pipe would block
+        file = os.open(self._path, _APPENDING, _MODE)
         try:
-            return os.path.samestat(os.fstat(file), os.lstat(self._path))
-        except FileNotFoundError:
-            return False
+            if os.fstat(file).st_size == 0:
+                os.fchmod(file, _MODE)
+                _append(file, _head())
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+
+def _append(file: int, data: bytes) -> None:
+    """Append all of the data or, on a full disk, nothing: half a line would spoil the next one."""
+    size = os.fstat(file).st_size
+    if (written := os.write(file, data)) != len(data):
+        os.ftruncate(file, size)
+        raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes: {os.strerror(errno.ENOSPC)}", NAME)
 
 
 def _head() -> bytes:
