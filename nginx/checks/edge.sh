@@ -19,7 +19,11 @@ else
     echo "the cache is deleted: it is older than the origin's list of changes" >&2
     rm -rf /cache/pages /cache/files
   fi
+  # nginx forgets at a restart how long nobody has requested a file. No marker (edge.js) is needed for longer than this
+  # and inactive=30d together. A file that is requested is confirmed by its origin, and so younger.
+  (find /cache/files -type f -mtime +30 -delete 2>/dev/null &)
   mkdir -p /cache/changed/simple /cache/changed/packages
+  [ -e /cache/changed/all ] || : >/cache/changed/not_all
   mkdir /tmp/nginx/edge /tmp/nginx/http
 
   cat /etc/ssl/certs/ca-certificates.crt >/tmp/nginx/edge/ca.pem
@@ -50,19 +54,25 @@ inactive=30d use_temp_path=off;"
 inactive=30d use_temp_path=off;"
     echo "map \$http_authorization \$origin_authorization { default '$authorization'; '~*^Bearer ' \$http_authorization; }"
     echo "map '' \$origin_password { default $known; }"
-    index=0 group='zone origins 64k;'
+    # Errors of control say nothing about pages and files: what is not cached has a group of its own, without pauses.
+    index=0 group='zone origins 64k;' uncached='zone uncached 64k;'
     for origin in $origins; do
       origin=${origin%/}
       echo "$origin" | grep -qE '^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$' ||
         stop "MIRROR_ORIGINS: $origin is not a URL such as http://mirror.example.org:8080"
       host=$(echo "$origin" | sed -E 's|^https?://([^/]*).*|\1|')
-      group="$group server unix:/tmp/nginx/edge/origin$index.sock max_fails=1 fail_timeout=10s$([ $index = 0 ] || echo ' backup');"
+      socket=unix:/tmp/nginx/edge/origin$index.sock backup=''
+      [ $index = 0 ] || backup=' backup'
+      group="$group server $socket max_fails=1 fail_timeout=10s$backup;"
+      uncached="$uncached server $socket max_fails=0$backup;"
       echo "server { listen unix:/tmp/nginx/edge/origin$index.sock; access_log off; location / { set \$origin $origin; \
 set \$origin_host $host; set \$origin_name $(echo "$host" | sed -E 's|:[0-9]+$||'); include edge/origin.conf; } include edge/away.conf; }"
       index=$((index + 1))
     done
     echo "upstream origins { $group }"
-    echo "proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504;"
+    echo "upstream uncached { $uncached }"
+    # An origin that does not answer is a 502 of its socket: edge/away.conf.
+    echo "proxy_next_upstream error timeout http_502 http_504;"
     echo "include edge/http.conf;"
   } >/tmp/nginx/http/edge.conf
   umask 022

@@ -142,6 +142,9 @@ def test_status_json_is_not_cached(client: httpx2.Client, path: str) -> None:
         "/absent",
         "/metrics",
         "/.page/html",
+        "/.warm",
+        "/.withdrawn",
+        "/.present",
         "/.error/away",
     ],
 )

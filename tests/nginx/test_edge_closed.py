@@ -139,4 +139,4 @@ def test_unwritable_cache_stops_the_start(image: str) -> None:
     """A cache that belongs to another user stops the start with the command that helps."""
     with started(image, *HARDENED, "--tmpfs=/cache:uid=0,mode=0700", "--env=MIRROR_ORIGINS=http://a") as container:
         assert docker("wait", container.id) == "2"
-        assert "/cache: not writable by user 10002; run chown 10002" in container.logs
+        assert "the volume edge-cache: not writable by user 10002; run chown 10002" in container.logs

@@ -1,7 +1,7 @@
 """
 The list of changes for edges: ``pypi/.changes``, which nginx serves as ``/changes.txt``.
 
-An edge keeps a copy of a file for a year, because no URL ever changes its bytes. It reads this list twice a minute, and
+An edge keeps a copy of a file for 30 days, because no URL ever changes its bytes. It reads this list twice a minute and
 asks the mirror again for whatever the list names: files that were withdrawn, removed, or held after their publication,
 and pages that were replaced or removed. A line too many costs an edge a request, a missing one is served for too long.
 So a file is listed before it leaves. The format::
@@ -31,7 +31,7 @@ NAME = ".changes"
 STAGED_NAME = "changes"
 LOCK_NAME = ".changes.lock"
 FILE_SECONDS = 30 * 86_400
-"""An edge drops a file that nobody requests for as long, and deletes its cache after a longer absence."""
+"""An edge keeps in mind for twice as long what the list named, and deletes its cache after a longer absence."""
 PAGE_SECONDS = 3_600
 """Longer than an edge believes in a page."""
 MAX_BYTES = 32 << 20
