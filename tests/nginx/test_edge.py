@@ -79,7 +79,7 @@ def client(site: Container) -> Iterator[httpx2.Client]:
         yield browser
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 90) -> None:
     """Return once a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

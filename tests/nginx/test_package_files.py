@@ -144,7 +144,8 @@ def test_warm_and_cold_files_are_answered_alike(client: httpx2.Client, tree: Tre
     while time.monotonic() < until:
         answer = client.get("/packages/ab/warm-1.0.tar.gz", headers={"Range": "bytes=5-"})
         assert (answer.status_code, answer.content) == (206, b"warm\n" * 999)
-        answers.add(tuple((name, value) for name, value in answer.headers.items() if name != "date"))
+        # nginx closes a connection after 1,000 requests.
+        answers.add(tuple(item for item in answer.headers.items() if item[0] not in ("date", "connection")))
     assert len(answers) == 1
 
 

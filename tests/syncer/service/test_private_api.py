@@ -206,7 +206,7 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert (six.selected, missing.files, six.undated_files) == ("six", [], 0)
     assert all(file.upload_time and file.upload_time.tzinfo for file in six.files or [])
     assert "no such project" in (missing.error or "")
-    assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+    assert "mirrorctl add unheard-of" in await problem(await service.http.get("/projects/unheard-of"))
 
 
 async def test_project_shows_the_decision_about_every_file(
