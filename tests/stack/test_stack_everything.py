@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 # Upstream's oldest projects, so the last of a first sync.
 HELD = ("certifi", "charset-normalizer", "idna", "packaging")
 NAMED = ("filler-00010", "filler-00011", "filler-00012")
-OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast"}
+OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast", ".changes", ".changes.lock"}
 PROCESSES = 2  # and one worker in the syncer itself
 CONNECTIONS = 16  # five for each worker, so that a worker with all of HELD still has one more
 POLICY = '[mirror]\nscope = "everything"\n[serve]\nlegacy_json = true\n'

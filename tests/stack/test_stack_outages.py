@@ -14,7 +14,7 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast"}
+OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast", ".changes", ".changes.lock"}
 
 
 @contextmanager
