@@ -1,19 +1,16 @@
 """The commands of ``mirrorctl`` about held files: list them, and release versions from the cooldown."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from mirror_contract import Release, ReleaseRequest, Run, Trigger
-from mirror_contract.text import printable
-from mirror_control.client.api_client import ApiClient
+from mirror_contract import ReleaseRequest, Trigger
 from mirror_control.client.schemas import HeldDecision, HeldFilter
-from mirrorctl import policy_views, views
-from mirrorctl.api_call import INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
-from mirrorctl.follow import exit_with, follow
+from mirrorctl import policy_views
+from mirrorctl.api_call import USAGE, call_control, fail, find_token, parse_options
 from mirrorctl.options import After, AsJson, Follow, Limit
-from mirrorctl.views import show, show_page
+from mirrorctl.policy_change import change_policy
+from mirrorctl.views import show_page
 
 
 def held(
@@ -63,48 +60,20 @@ def release(
         page = call_control(context.obj, lambda control: control.list_releases(), token=find_token())
         return show_page(page, policy_views.releases(page.items), as_json=as_json)
     if revoke is not None:
-        return _change(
+        return change_policy(
             context,
             lambda control: control.revoke_release(revoke, trigger=Trigger.CLI),
+            lambda changed: policy_views.changed_release(changed, revoked=True),
             follow_run=follow_run,
             as_json=as_json,
-            revoked=True,
         )
     if because is None:
         fail("say why: --because 'CVE-2026-1234'", code=USAGE)
     wanted = parse_options(ReleaseRequest, requirement=requirement, because=because, **{"for": duration})
-    return _change(
+    return change_policy(
         context,
         lambda control: control.add_release(wanted, trigger=Trigger.CLI),
+        lambda changed: policy_views.changed_release(changed, revoked=False),
         follow_run=follow_run,
         as_json=as_json,
     )
-
-
-def _change(
-    context: typer.Context,
-    make: Callable[[ApiClient], Awaitable[Release]],
-    *,
-    follow_run: bool,
-    as_json: bool,
-    revoked: bool = False,
-) -> None:
-    """Change a release, and follow the run that puts the change into force."""
-
-    async def change(control: ApiClient) -> tuple[Release, Run | None]:
-        changed = await make(control)
-        if not follow_run or changed.run is None:
-            return changed, None
-        return changed, await follow(control, await control.get_run(changed.run))
-
-    try:
-        changed, run = call_control(context.obj, change, token=find_token())
-    except KeyboardInterrupt:
-        fail("the run continues; `mirrorctl runs` shows it", code=INTERRUPTED)
-    for warning in changed.warnings:
-        typer.echo(f"mirrorctl: {printable(warning)}", err=True)
-    if run is None or not views.is_piped():  # in a pipe, the followed run's lines are the output
-        text = policy_views.changed_release(changed, revoked=revoked)
-        show(changed, text, as_json=as_json or views.is_piped())
-    if run is not None:
-        exit_with(run)

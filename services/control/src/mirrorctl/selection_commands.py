@@ -1,18 +1,16 @@
 """The commands of ``mirrorctl`` about the selection: add and remove projects, and list the lines that select them."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from mirror_contract import AddedLine, AddedLineRequest, Run, SelectedLine, Trigger, parse_project_name
-from mirror_contract.text import printable
+from mirror_contract import AddedLineRequest, SelectedLine, Trigger, parse_project_name
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.schemas import Filter, SelectionPage
 from mirrorctl import selection_views, views
-from mirrorctl.api_call import INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
-from mirrorctl.follow import exit_with, follow
+from mirrorctl.api_call import USAGE, call_control, fail, find_token, parse_options
 from mirrorctl.options import AsJson, Follow
+from mirrorctl.policy_change import change_policy
 from mirrorctl.views import show
 
 _PART = 200  # lines in each call
@@ -36,7 +34,7 @@ def add(
     if because is None:
         fail("say why: --because 'the new shop needs it'", code=USAGE)
     wanted = parse_options(AddedLineRequest, line=line, because=because)
-    _change(
+    change_policy(
         context,
         lambda control: control.add_line(wanted, trigger=Trigger.CLI),
         selection_views.added,
@@ -65,7 +63,7 @@ def remove(
         if views.is_piped():
             fail("nobody can be asked for confirmation here: pass --yes", code=USAGE)
         typer.confirm(f"Remove {normalized}, and what only it needs, from this mirror?", abort=True, err=True)
-    _change(
+    change_policy(
         context,
         lambda control: control.remove_line(normalized, trigger=Trigger.CLI),
         selection_views.removed,
@@ -101,30 +99,3 @@ async def _list_all(control: ApiClient) -> SelectionPage:
         if page.next is None:
             return SelectionPage(items=found)
         after = page.next
-
-
-def _change(
-    context: typer.Context,
-    make: Callable[[ApiClient], Awaitable[AddedLine]],
-    describe: Callable[[AddedLine], str],
-    *,
-    follow_run: bool,
-) -> None:
-    """Change a line, and follow the run that puts the change into force."""
-
-    async def change(control: ApiClient) -> tuple[AddedLine, Run | None]:
-        changed = await make(control)
-        if not follow_run or changed.run is None:
-            return changed, None
-        return changed, await follow(control, await control.get_run(changed.run))
-
-    try:
-        changed, run = call_control(context.obj, change, token=find_token())
-    except KeyboardInterrupt:
-        fail("the run continues; `mirrorctl runs` shows it", code=INTERRUPTED)
-    for warning in changed.warnings:
-        typer.echo(f"mirrorctl: {printable(warning)}", err=True)
-    if run is None or not views.is_piped():  # in a pipe, the followed run's lines are the output
-        show(changed, describe(changed), as_json=views.is_piped())
-    if run is not None:
-        exit_with(run)
