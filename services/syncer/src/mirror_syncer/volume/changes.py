@@ -55,7 +55,7 @@ class Changes:
     def __init__(self, base: Path, staging: Path) -> None:
         self._path = str(base / NAME)
         self._staged = str(staging / STAGED_NAME)
-        # Not the list itself: whoever can read a file can lock it.
+        # Not the list itself: everyone who can read a file can lock it, and hold each change up.
         self._lock = str(base / LOCK_NAME)
 
     @explain_disk_errors()

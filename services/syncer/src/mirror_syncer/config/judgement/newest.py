@@ -131,9 +131,9 @@ def first_appearance(releases: Iterable[Release], *, min_age: int, clients: int)
 
 def first_appearances(releases: Iterable[Release], *, min_age: int, clients: int) -> list[tuple[int, int]]:
     """
-    Return when the first of some releases appeared that a client can install, with the clients of which that is true.
+    Return groups of clients, each with the time at which the first release appeared that these can install.
 
-    Each client is in one group, or in none if it can install none of them.
+    Each client is in one group, or in none if it can install none of the releases.
     """
     client_groups: list[tuple[int, list[int]]] = []
     for release in releases:
