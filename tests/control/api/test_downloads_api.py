@@ -33,8 +33,9 @@ def request(uri: str, *, days_ago: int = 0, **told: str) -> bytes:
 
 
 @pytest.fixture
-def counted(settings: Settings) -> None:
-    """What was counted before control started."""
+def counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was counted before control started, as seen on the day on which the tests began."""
+    monkeypatch.setattr(statistics, "_today", TODAY.date)
     new, old = "/packages/ab/requests-2.32.3-py3-none-any.whl", "/packages/ab/requests-2.31.0.tar.gz"
     miss = partial(request, status="404", route="page")
     lines = [

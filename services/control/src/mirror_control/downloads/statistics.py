@@ -159,8 +159,12 @@ def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
 
 
 def _period(wanted: MissFilter) -> tuple[date, date]:
-    today = datetime.now(UTC).date()
+    today = _today()
     return wanted.since or today - _DEFAULT_PERIOD, today
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def install_handlers(app: FastAPI) -> None:
