@@ -43,7 +43,7 @@ from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import pages, project_forms, project_pages
+from mirror_control.ui import download_pages, pages, project_forms, project_pages
 from mirror_control.ui.problem_pages import ProblemPages
 
 VERSION = version("pypi-mirror-control")
@@ -142,6 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
         health.router,
         status.metrics,
         docs.router,
+        download_pages.router,
         project_forms.router,
         project_pages.router,
         pages.router,

@@ -5,18 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from mirror_contract import Absence, Project, ProjectSort, ProjectState, parse_project_name
+from mirror_contract import Absence, Project, ProjectSort, ProjectState, Run, parse_project_name
 from mirror_contract.distributions import parse_version
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Counts, Syncer
 from mirror_control.client.api_client import ApiError, RefusedError
-from mirror_control.client.download_schemas import DownloadFilter
+from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.client.formatting import UNDATED_EFFECT
-from mirror_control.client.schemas import ProjectFilter
+from mirror_control.client.schemas import ProjectFilter, RunFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
+from mirror_control.ui.chart import draw
+from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
 
@@ -33,6 +35,7 @@ _MAX_REQUIREMENTS = 60
 _MAX_DOWNLOAD_ROWS = 20
 _MAX_UNDATED_FILES = 100
 _MAX_SIMILAR = 5
+_MAX_RUNS = 5
 _NOT_FOUND = 404
 
 Text = Annotated[str, Query(max_length=4096)]
@@ -84,9 +87,11 @@ async def project(
     except ValueError as error:
         return render(request, "error.html", title=name[:80], detail=str(error), status_code=_NOT_FOUND)
     try:
-        versions = (await counts.get_downloads(DownloadFilter(project=normalized, top=_MAX_DOWNLOAD_ROWS))).versions
+        counted = await counts.get_recent_downloads(
+            DownloadFilter(project=normalized, since=first_day(DEFAULT_PERIOD), top=_MAX_DOWNLOAD_ROWS)
+        )
     except StatisticsError:
-        versions = None
+        counted = None
     try:
         # Last, so that no call waits while it holds hundreds of files in memory.
         found = await syncer.get_project(normalized)
@@ -102,10 +107,21 @@ async def project(
         absence = Absence.BLOCKED if (found.error or "").startswith("blocked") else Absence.UNSELECTED
         detail = f"{normalized} was here: {found.error or STATE_DESCRIPTIONS[found.state]}."
         return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
-    return _render_project(request, found, downloads=versions, version=version.strip()[:200], older=older)
+    runs = await _runs_of(syncer, normalized)
+    return _render_project(request, found, counted=counted, runs=runs, version=version.strip()[:200], older=older)
 
 
-def _render_project(request: Request, found: Project, *, downloads: object, version: str, older: int) -> Response:
+async def _runs_of(syncer: SyncerClient, name: str) -> list[Run] | None:
+    """Return the last runs that name a project; None if the syncer does not say."""
+    try:
+        return (await syncer.list_runs(RunFilter(project=name, limit=_MAX_RUNS))).items
+    except ApiError:
+        return None
+
+
+def _render_project(
+    request: Request, found: Project, *, counted: Downloads | None, runs: list[Run] | None, version: str, older: int
+) -> Response:
     published = [file for file in reversed(found.files or []) if file.url]
     releases, absent = group_releases(published), group_absent(file for file in found.files or [] if not file.url)
     newest = newest_release(releases)
@@ -139,7 +155,9 @@ def _render_project(request: Request, found: Project, *, downloads: object, vers
         required_by=dependencies.required_by[:_MAX_REQUIREMENTS] if dependencies else [],
         kept=dependencies.releases[:_MAX_ABSENT] if dependencies else [],
         most_shown=_MAX_REQUIREMENTS,
-        versions=downloads,
+        counted=counted,
+        drawn=draw(counted.days, since=counted.since, until=counted.until) if counted else None,
+        runs=runs,
     )
 
 
