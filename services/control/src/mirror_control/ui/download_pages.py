@@ -78,7 +78,7 @@ async def downloads(request: Request, counts: Counts, project: Text = "", days: 
         found = await counts.get_recent_downloads(DownloadFilter(project=name, since=since, top=_MAX_ROWS))
         misses = await counts.get_misses(MissFilter(since=since, top=1))
     except StatisticsError as error:
-        return _render_unreadable(request, error)
+        return render_unreadable(request, error)
     query = urlencode({"since": since} | ({"project": name} if name else {}))
     return render(
         request,
@@ -106,7 +106,7 @@ async def as_csv(request: Request, counts: Counts, project: Text = "", since: Te
     try:
         found = await counts.get_downloads(wanted)
     except StatisticsError as error:
-        return _render_unreadable(request, error)
+        return render_unreadable(request, error)
     content = io.StringIO()
     writer = csv.writer(content)
     writer.writerow(("by", "name", "downloads"))
@@ -128,7 +128,7 @@ async def misses(request: Request, syncer: Syncer, counts: Counts) -> Response:
     try:
         found = await counts.get_misses(MissFilter(since=first_day(period), top=_MAX_MISSES))
     except StatisticsError as error:
-        return _render_unreadable(request, error)
+        return render_unreadable(request, error)
     rows = await _states_of(syncer, found.projects)
     return render(request, "misses.html", found=found, rows=rows, period=period, periods=PERIODS)
 
@@ -207,9 +207,10 @@ def _miss_row(miss: MissedProject, state: ProjectState | None, absent: dict[str,
             return MissRow(miss, "missing", "still missing: no line selects it")
 
 
-def _render_unreadable(request: Request, error: StatisticsError) -> Response:
+def render_unreadable(request: Request, error: StatisticsError, *, title: str = "Downloads") -> Response:
+    """Return the page of statistics that can't be read."""
     detail = f"The statistics can't be read ({error}); nginx still serves all files. See `docker compose logs control`."
-    return render(request, "error.html", title="Downloads", detail=detail, status_code=503)
+    return render(request, "error.html", title=title, detail=detail, status_code=503)
 
 
 def _today() -> date:

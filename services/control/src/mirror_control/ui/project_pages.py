@@ -13,12 +13,12 @@ from mirror_control.api.dependencies import Counts, Syncer
 from mirror_control.client.api_client import ApiError, RefusedError
 from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.client.formatting import UNDATED_EFFECT
-from mirror_control.client.schemas import ProjectFilter, RunFilter
-from mirror_control.downloads.statistics import StatisticsError
+from mirror_control.client.schemas import ProjectFilter, ProjectPage, RunFilter
+from mirror_control.downloads.statistics import Statistics, StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.chart import draw
-from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day
+from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day, render_unreadable
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
 
@@ -36,6 +36,9 @@ _MAX_DOWNLOAD_ROWS = 20
 _MAX_UNDATED_FILES = 100
 _MAX_SIMILAR = 5
 _MAX_RUNS = 5
+_MAX_RANKED = 1_000
+BY_DOWNLOADS = "downloads"
+"""An order that only the page has."""
 _NOT_FOUND = 404
 
 Text = Annotated[str, Query(max_length=4096)]
@@ -43,17 +46,22 @@ Text = Annotated[str, Query(max_length=4096)]
 
 @router.get("/ui/projects")
 async def projects(  # noqa: PLR0917 - FastAPI's parameters
-    request: Request, syncer: Syncer, q: Text = "", state: Text = "", sort: Text = "", after: Text = ""
+    request: Request, syncer: Syncer, counts: Counts, q: Text = "", state: Text = "", sort: Text = "", after: Text = ""
 ) -> Response:
     """Search projects by a part of their name, the best match first, and by their state."""
     text = _part_of_name(q)
     states = [ProjectState(state)] if state in list(ProjectState) else []
     order = ProjectSort(sort) if sort in list(ProjectSort) else None
-    wanted = ProjectFilter(
-        q=text or None, state=states, sort=order, after=after[:_MAX_AFTER_LENGTH] or None, limit=_PAGE_SIZE
-    )
+    after = after[:_MAX_AFTER_LENGTH]
+    downloads = dict[str, int]()
     try:
-        found = await syncer.list_projects(wanted)
+        if sort == BY_DOWNLOADS:
+            found, downloads = await _most_downloaded(syncer, counts, text=text, states=states, after=after)
+        else:
+            wanted = ProjectFilter(q=text or None, state=states, sort=order, after=after or None, limit=_PAGE_SIZE)
+            found = await syncer.list_projects(wanted)
+    except StatisticsError as error:
+        return render_unreadable(request, error, title="Projects")
     except ApiError as error:
         return render_api_error(request, error, title="Projects")
     return render(
@@ -68,6 +76,8 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
         sort=sort,
         sorts=_SORT_DESCRIPTIONS,
         after=after,
+        downloads=downloads,
+        most_ranked=_MAX_RANKED,
     )
 
 
@@ -109,6 +119,26 @@ async def project(
         return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
     runs = await _runs_of(syncer, normalized)
     return _render_project(request, found, counted=counted, runs=runs, version=version.strip()[:200], older=older)
+
+
+async def _most_downloaded(
+    syncer: SyncerClient, counts: Statistics, *, text: str, states: list[ProjectState], after: str
+) -> tuple[ProjectPage, dict[str, int]]:
+    """
+    Return the most downloaded projects of 30 days that are here, and their downloads.
+
+    The syncer does not know downloads, and control not what is here. So control names a part of its ranking, which both
+    find at once; to sort all projects would need all counts in the syncer.
+    """
+    counted = await counts.get_recent_downloads(DownloadFilter(since=first_day(DEFAULT_PERIOD), top=_MAX_RANKED))
+    ranked = {share.name: share.downloads for share in counted.projects or () if text in share.name}
+    begin = min(int(after), _MAX_RANKED) if after.isascii() and after.isdigit() else 0
+    names = list(ranked)[begin : begin + _PAGE_SIZE]
+    if not names:
+        return ProjectPage(items=[]), ranked
+    found = await syncer.list_projects(ProjectFilter(name=names, state=states, limit=_PAGE_SIZE))
+    more = str(begin + _PAGE_SIZE) if len(ranked) > begin + _PAGE_SIZE else None
+    return found.model_copy(update={"next": more}), ranked
 
 
 async def _runs_of(syncer: SyncerClient, name: str) -> list[Run] | None:
@@ -188,11 +218,12 @@ def _part_of_name(text: str) -> str:
     return dashed[:_MAX_QUERY_LENGTH]
 
 
-_SORT_DESCRIPTIONS = {
+_SORT_DESCRIPTIONS: dict[str, str] = {
     ProjectSort.NAME: "name",
     ProjectSort.SIZE: "size",
     ProjectSort.FILES: "number of files",
     ProjectSort.CHANGED: "last change",
+    BY_DOWNLOADS: "downloads",
 }
 STATE_DESCRIPTIONS = {
     ProjectState.CURRENT: "up to date with upstream",
