@@ -247,3 +247,31 @@ async def test_many_who_ask_leave_threads_for_the_counting(tmp_path: Path, monke
     assert [(await answer).project for answer in answers[:4]] == ["a", "b", "a", "b"]
     assert sorted(filter(None, asked)) == ["a", "b"]
     assert (await counts.get_downloads(DownloadFilter(project="e"))).project == "e"
+
+
+async def test_slow_answer_of_a_page_is_shown_as_it_was_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page shows what took long as it was counted last, at once, and it is counted again meanwhile; not too often."""
+    again, day, number = threading.Event(), date(2026, 11, 22), 0
+
+    def count(_store: sqlite3.Connection, _wanted: DownloadFilter) -> Downloads:
+        nonlocal number
+        number += 1
+        if number > 1:
+            again.wait(60)
+        return Downloads(since=day, until=day, downloads=number, days=[], file_types=[], clients=[])
+
+    monkeypatch.setattr(statistics, "read_downloads", count)
+    monkeypatch.setattr(statistics, "_QUICK_SECONDS", 0)
+    monkeypatch.setattr(statistics, "_REST_FACTOR", 0)
+    counts, wanted = Statistics(tmp_path / "downloads.db"), DownloadFilter()
+    shown = [(await counts.get_recent_downloads(wanted)).downloads for _ in range(3)]
+    again.set()
+    await asyncio.gather(*counts._renewals)
+    last = (await counts.get_recent_downloads(wanted)).downloads
+    monkeypatch.setattr(statistics, "_REST_FACTOR", 1_000_000)
+    resting = [(await counts.get_recent_downloads(wanted)).downloads for _ in range(3)]
+    assert shown == [1, 1, 1]
+    assert last >= 2
+    assert len(set(resting)) <= 2
+    monkeypatch.setattr(statistics, "_QUICK_SECONDS", 3600)
+    assert (await counts.get_recent_downloads(wanted)).downloads > max(resting), "what is quick is counted each time"

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from mirror_control.downloads.store import StoreError, connect
 from mirror_control.problems import problem_response
 
 Answer = TypeVar("Answer")
+Wanted = TypeVar("Wanted", bound=MissFilter)
 
 _REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
 # A day may have 10,000 rows, so a query for a year reads millions for many seconds. Without a limit, a few callers
@@ -41,7 +42,7 @@ class StatisticsBusyError(StatisticsError):
 class _Remembered(NamedTuple):
     """An answer, when it was read, and how long that took."""
 
-    answer: Downloads
+    answer: Any
     read_at: float
     took_seconds: float
 
@@ -58,8 +59,8 @@ class Statistics:
         self._path = path
         self._free_queries = asyncio.Semaphore(_MAX_QUERIES)
         self._running: dict[MissFilter, asyncio.Task[Any]] = {}
-        self._renewals = set[asyncio.Task[Downloads]]()
-        self._remembered: dict[DownloadFilter, _Remembered] = {}
+        self._renewals = set[asyncio.Task[Any]]()
+        self._remembered: dict[MissFilter, _Remembered] = {}
 
     async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
@@ -77,18 +78,31 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
+        return await self._recall(wanted, self.get_downloads)
+
+    async def get_recent_misses(self, wanted: MissFilter) -> Misses:
+        """
+        Return misses for a page, as ``get_recent_downloads`` does.
+
+        Raises:
+            StatisticsError: the store can't be read.
+        """
+        return await self._recall(wanted, self.get_misses)
+
+    async def _recall(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
         last = self._remembered.get(wanted)
         if last is None or last.took_seconds < _QUICK_SECONDS:
-            return await self._count_again(wanted)
+            return await self._remember(wanted, count)
         if wanted not in self._running and time.monotonic() > last.read_at + _REST_FACTOR * last.took_seconds:
-            renewal = asyncio.create_task(self._count_again(wanted))
+            renewal = asyncio.create_task(self._remember(wanted, count))
             self._renewals.add(renewal)
             renewal.add_done_callback(self._forget_renewal)
-        return last.answer
+        answer: Answer = last.answer
+        return answer
 
-    async def _count_again(self, wanted: DownloadFilter) -> Downloads:
+    async def _remember(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
         begun = time.monotonic()
-        answer = await self.get_downloads(wanted)
+        answer = await count(wanted)
         now = time.monotonic()
         self._remembered.pop(wanted, None)
         self._remembered[wanted] = _Remembered(answer, read_at=now, took_seconds=now - begun)
@@ -96,7 +110,7 @@ class Statistics:
             del self._remembered[next(iter(self._remembered))]
         return answer
 
-    def _forget_renewal(self, renewal: asyncio.Task[Downloads]) -> None:
+    def _forget_renewal(self, renewal: asyncio.Task[Any]) -> None:
         self._renewals.discard(renewal)
         if not renewal.cancelled():
             renewal.exception()  # the last answer stays; the next page tries again

@@ -76,7 +76,7 @@ async def downloads(request: Request, counts: Counts, project: Text = "", days: 
     since = first_day(period)
     try:
         found = await counts.get_recent_downloads(DownloadFilter(project=name, since=since, top=_MAX_ROWS))
-        misses = await counts.get_misses(MissFilter(since=since, top=1))
+        misses = await counts.get_recent_misses(MissFilter(since=since, top=1))
     except StatisticsError as error:
         return render_unreadable(request, error)
     query = urlencode({"since": since} | ({"project": name} if name else {}))
@@ -126,7 +126,7 @@ async def misses(request: Request, syncer: Syncer, counts: Counts) -> Response:
     """List missed projects, and which of them are here by now. By POST, so that no URL contains the token."""
     period = parse_period(form_of(request).get("days", ""))
     try:
-        found = await counts.get_misses(MissFilter(since=first_day(period), top=_MAX_MISSES))
+        found = await counts.get_recent_misses(MissFilter(since=first_day(period), top=_MAX_MISSES))
     except StatisticsError as error:
         return render_unreadable(request, error)
     rows = await _states_of(syncer, found.projects)
