@@ -93,7 +93,7 @@ class _Table(NamedTuple):
 
 
 # A day of a thousand developers makes about a thousand rows of 90 bytes. Scanners, or mirrors that download everything,
-# make more; with these limits, 400 such days take 500 MB.
+# make more; with these limits, 400 such days take 700 MB.
 _DOWNLOADS = _Table(
     limit=10_000,
     add="INSERT INTO download VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
