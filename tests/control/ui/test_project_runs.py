@@ -8,7 +8,7 @@ import pytest
 
 from control.fake_syncer import FakeSyncer, required_project
 from control.live import Background
-from mirror_contract import Failure, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_contract import Failure, ProjectAbout, ProjectLink, Run, RunKind, RunRequest, RunState, Trigger
 
 NOW = datetime.now(UTC)
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
@@ -45,6 +45,24 @@ def test_project_page_lists_runs_that_name_it(client: httpx2.Client, syncer: Fak
 def test_project_page_says_what_it_does_not_know(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """Without such a run, the page says so."""
     assert "None of the last 500 runs failed on it" in client.get("/ui/projects/six").text
+
+
+@pytest.mark.proves("security/upstream")
+def test_link_of_metadata_leads_to_the_web_alone(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A link with another scheme than the web's is left out, although the syncer passes on none."""
+    urls = (
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "data:text/html,x",
+        " javascript:alert(1)",
+        "https://a.example/",
+    )
+    links = [ProjectLink(label="Home", url=url) for url in urls]
+    about = ProjectAbout(version="1.0", links=links)
+    syncer.projects["six"] = syncer.projects["six"].model_copy(update={"about": about})
+    page = client.get("/ui/projects/six").text
+    assert re.findall(r'href="([^"]*)" rel="nofollow', page) == ["https://a.example/"]
+    assert "javascript:" not in page.lower()
 
 
 def test_missing_requirement_leads_to_the_page_that_adds_it(client: httpx2.Client, syncer: FakeSyncer) -> None:
