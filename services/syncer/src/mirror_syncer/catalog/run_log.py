@@ -22,7 +22,7 @@ _MAX_RUNS = 20_000
 # A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
 _MAX_KEYS = 20_000
-# A search for a project looks at the latest runs, ten days of half-hourly syncs: 20 ms if each has some failures.
+# A search for a project looks at the latest runs, ten days of half-hourly syncs: 4 ms if each has ten failures.
 _MAX_SEARCHED_RUNS = 500
 _MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
