@@ -452,6 +452,8 @@ class FakeSyncer:
         most = min(most, self.runs_in_an_answer)
         wanted = [run for run in reversed(self.runs.values()) if run.state in states and run.trigger in triggers]
         found = [run for run in wanted if run.id < before]
+        if (project := request.query.get("project")) is not None:
+            found = [run for run in found if run.names(project)]
         part = [run.model_dump(mode="json") for run in found[:most]]
         return web.json_response({"items": part, "next": part[-1]["id"] if len(found) > most else None})
 
@@ -494,6 +496,15 @@ class FakeSyncer:
 
     async def _find_projects(self, request: web.Request) -> web.Response:
         states, text = request.query.getall("state", list(ProjectState)), request.query.get("q", "")
+        if names := request.query.getall("name", []):
+            here = [self.projects[name] for name in names if name in self.projects]
+            absent = {name: self.absences.get(name, ("unselected", ""))[0] for name in names}
+            return web.json_response(
+                {
+                    "items": [one.model_dump(mode="json", exclude={"files"}) for one in here if one.state in states],
+                    "absent": {name: why for name, why in absent.items() if name not in self.projects},
+                }
+            )
         found = [one for name, one in sorted(self.projects.items()) if one.state in states and text in name]
         if request.query.get("sort") == "size":
             found.sort(key=lambda one: -one.stored_bytes)

@@ -21,6 +21,7 @@ def line(uri: str = WHEEL, **told: object) -> bytes:
         "seconds": 0.012,
         "range": "",
         "agent": PIP,
+        "python": "3.13",
     } | told
     return json.dumps(told, separators=(",", ":")).encode() + b"\n"
 

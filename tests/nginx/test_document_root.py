@@ -151,7 +151,9 @@ def test_status_json_is_not_cached(client: httpx2.Client, path: str) -> None:
 def test_missing_path_is_404_in_one_line(client: httpx2.Client, path: str) -> None:
     """A missing or internal path is a 404 in one line of text."""
     answer = client.get(path)
-    assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
+    told = "absent is not on this mirror; its page /ui/projects/absent says why and how to get it"
+    of_project = path in ("/simple/absent/", "/pypi/absent/json")
+    assert (answer.status_code, answer.text) == (404, f"404: {told if of_project else 'not on this mirror'}\n")
     assert answer.headers["Content-Type"] == "text/plain"
 
 

@@ -136,6 +136,34 @@ def test_resumed_download_counts_once(serving: Container, logs: Path) -> None:
     assert {download.client_version for download in tally.downloads} == {"", "25.1"}
 
 
+# As pip sends it.
+PIP = (
+    'pip/26.3 {"ci":null,"cpu":"x86_64","distro":{"id":"trixie","libc":{"lib":"glibc","version":"2.41"},'
+    '"name":"Debian GNU/Linux","version":"13"},"implementation":{"name":"CPython","version":"3.13.5"},'
+    '"installer":{"name":"pip","version":"26.3"},"python":"3.13.5","system":{"name":"Linux"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "python"),
+    [
+        (PIP, "3.13"),
+        ('uv/0.13.9 {"installer":{"name":"uv","version":"0.13.9"},"python":"3.12.1","ci":true}', "3.12"),
+        ("poetry/2.5.1 CPython/3.11.2 Linux/6.1", "3.11"),
+        ("bandersnatch/8.2.0 (CPython 3.13.5, aiohttp 3.14)", "3.13"),
+        ("pdm/2.29.0 unearth/0.18", ""),
+        ('x "python":"3.999"', ""),
+    ],
+)
+def test_python_of_the_client_is_logged(serving: Container, logs: Path, agent: str, python: str) -> None:
+    """nginx logs the Python that a client names, also if that comes behind what it logs of the user agent."""
+    with connect(serving) as client:
+        client.get("/packages/ab/counted-1.0.tar.gz", headers={"User-Agent": agent})
+        lines = [line for file in sorted(logs.iterdir()) for line in file.read_bytes().splitlines()]
+
+    assert {share.python for share in Tally.of(lines).pythons} == {python}
+
+
 def test_full_log_volume_does_not_affect_answers(image: str, tree: Tree, network: str) -> None:
     """If the log volume is full, nginx serves as usual."""
     tree.write(FILE, b"content")

@@ -171,9 +171,37 @@ def test_warm_and_cold_files_are_answered_alike(client: httpx2.Client, tree: Tre
 def test_missing_file_is_404_in_one_line(client: httpx2.Client, prefix: str, path: str) -> None:
     """A missing file or a directory is a 404 in one line of text, which caches do not keep forever."""
     answer = client.get(f"{prefix}/packages/{path}")
-    assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
+    name = "absent" if "absent" in path else "foo-bar"
+    told = (
+        f"404: this file is not on this mirror; its page /ui/projects/{name}?version=1.0 says why and how to get it\n"
+    )
+    assert answer.status_code == 404
+    assert answer.text in ({told} if path == "ab/absent-1.0.tar.gz" else {told, "404: not on this mirror\n"})
     assert answer.headers["Content-Type"] == "text/plain"
     assert "Cache-Control" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("Foo_Bar.x-2.0-py3-none-any.whl", "foo-bar-x?version=2.0"),
+        ("foo-2.0+cu12-1-py3-none-any.whl.metadata", "foo?version=2.0%2Bcu12"),
+        ("foo-2.0%2Bcu12-py3-none-any.whl", "foo?version=2.0%2Bcu12"),
+        ("foo-bar-2.0.zip", "foo-bar?version=2.0"),
+        ("foo-2.0%20(1).tar.gz", "foo"),
+        ("foo-2.0.exe", None),
+        ("-2.0.tar.gz", None),
+        ("%3Cscript%3E-2.0.tar.gz", None),
+        ("foo%20X-2.0.tar.gz", None),
+        (f"{'a' * 200}-2.0.tar.gz", None),
+        ("caf%C3%A9-2.0.tar.gz", None),
+    ],
+)
+def test_missing_file_names_the_page_of_its_project(client: httpx2.Client, name: str, page: str | None) -> None:
+    """The 404 of a file leads to the page of its project and version, if its name tells a plain one."""
+    answer = client.get(f"/packages/ab/{name}")
+    told = f"this file is not on this mirror; its page /ui/projects/{page} says why and how to get it"
+    assert answer.text == f"404: {told if page else 'not on this mirror'}\n"
 
 
 PAST_THE_END = {"Range": "bytes=999999-"}

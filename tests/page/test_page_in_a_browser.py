@@ -246,7 +246,7 @@ def test_missing_project_is_added_from_its_page(opened: Open, syncer: FakeSyncer
         page.keyboard.press("Enter")
         page.get_by_label("Token", exact=True).fill(TOKEN)
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("absent is added. upstream is away")
+        expect(page.get_by_role("status")).to_contain_text("It is added. upstream is away")
         expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)
         assert {name: line.because for name, line in syncer.added.items()} == {"absent": "the shop's <b>backend</b>"}
     with opened("/ui/projects/evil-twin") as page:
@@ -313,7 +313,7 @@ def test_copy_button_copies_a_snippet(opened: Open) -> None:
     """The copy button also works over plain HTTP, where the browser offers no clipboard."""
     with opened("/ui/use") as page:
         page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
-        page.get_by_role("button", name="Copy for pip").click()
+        page.get_by_role("button", name="Copy for pip", exact=True).click()
         expect(page.get_by_role("status")).to_have_text("Copied.")
         assert page.evaluate("getSelection().toString()").startswith("[global]\nindex-url = http://127.0.0.1:")
 

@@ -22,7 +22,7 @@ from control.server.test_control_process import CONTROL
 from mirror_control.downloads import intake as module
 from mirror_control.downloads.access_log import AccessLog
 from mirror_control.downloads.intake import Intake
-from mirror_control.downloads.store import Position, Store, connect
+from mirror_control.downloads.store import Facet, Position, Store, connect
 from mirror_control.downloads.tally import Tally
 
 NOW = datetime(2026, 11, 22, 16, 12, 40, tzinfo=UTC)
@@ -257,6 +257,38 @@ def test_flood_of_names_is_aggregated(store: Path) -> None:
     connection.close()
 
 
+def test_flood_of_names_keeps_the_totals_of_each_facet(store: Path) -> None:
+    """Also the sums by project and client are aggregated on a day of too many names, and their totals stay."""
+    with Store(store, downloads=50) as opened:
+        for place in range(3):
+            lines = [line() for _ in range(9)]
+            lines += [line(f"/packages/ab/flood{n}-1.0.tar.gz", agent=f"pip/{n}.0") for n in range(200)]
+            opened.add(Tally.of(lines), file="f", position=Position(place, b""))
+    with closing(connect(store)) as connection:
+        rows = connection.execute("SELECT facet, count(*), sum(count) FROM share GROUP BY facet").fetchall()
+        most = connection.execute("SELECT name FROM share WHERE facet = 'project' AND name != '' ORDER BY count DESC")
+        assert most.fetchone() == ("requests",)
+    assert {facet: total for facet, _, total in rows} == dict.fromkeys(Facet, 3 * 209)
+    assert sum(count for _, count, _ in rows) < 60
+
+
+def test_store_of_the_first_version_is_upgraded(store: Path) -> None:
+    """The sums of a store that an earlier control wrote are made from its downloads; Python is unknown there."""
+    with Store(store) as opened:
+        lines = [line(), line(), line("/packages/ab/six-1.0.tar.gz", agent="curl/8")]
+        opened.add(Tally.of(lines), file="f", position=Position(1, b""))
+    select = "SELECT * FROM share ORDER BY facet, day, name"
+    with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        expected = connection.execute(select).fetchall()
+        connection.execute("DROP TABLE share")
+        connection.execute("PRAGMA user_version = 1")
+    with closing(connect(store)) as connection:
+        found = connection.execute(select).fetchall()
+    assert [row for row in found if row[0] != "python"] == [row for row in expected if row[0] != "python"]
+    assert [row for row in found if row[0] == "python"] == [("python", "2026-11-22", "", 3)]
+    assert counted(store) == 3
+
+
 def test_old_days_are_deleted(store: Path) -> None:
     """Days older than the limit are deleted; the last allowed day stays."""
     today = date(2026, 11, 22)
@@ -266,8 +298,10 @@ def test_old_days_are_deleted(store: Path) -> None:
         opened.expire(today=today, kept=timedelta(days=7))
     connection = sqlite3.connect(store)
     days = [day for (day,) in connection.execute("SELECT day FROM download ORDER BY day")]
+    shared = [day for (day,) in connection.execute("SELECT DISTINCT day FROM share ORDER BY day")]
     connection.close()
 
+    assert shared == days
     assert days == ["2026-11-16", "2026-11-22"]
 
 

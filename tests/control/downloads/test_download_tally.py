@@ -82,6 +82,11 @@ def test_404_counts_for_its_project(told: dict[str, str], expected: tuple[str, s
         ("pdm/2.29.0 unearth/0.18", ("pdm", "2.29.0")),
         ("bandersnatch/8.2.0 (CPython 3.13.5, aiohttp 3.14)", ("bandersnatch", "8.2.0")),
         ("Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0", ("browser", "")),
+        ("devpi-server/6.20.3 (py3.13.5; linux)", ("devpi", "6.20.3")),
+        ("Nexus/3.70.1-02 (OSS; Linux; 6.1)", ("nexus", "3.70.1-02")),
+        ("Artifactory/7.90.1 79001900", ("artifactory", "7.90.1")),
+        ("pulpcore/3.55.2 (cpython 3.11.7-final0, Linux x86_64)", ("pulp", "3.55.2")),
+        ("pypi-mirror/0.1.0 (+ops@example.org)", ("pypi-mirror", "0.1.0")),
         ("curl/8.14.1", ("other", "")),
         ("pipx/1.7", ("other", "")),
         ("pip", ("pip", "")),
@@ -100,6 +105,19 @@ def test_client_is_parsed_from_user_agent(agent: str, expected: tuple[str, str])
 def test_escaped_url_counts_for_the_same_release(last: str) -> None:
     """A URL that escapes more characters than PyPI's counts for the same release."""
     assert tally(line(uri=f"/packages/ab/{last}")).downloads == {(DAY, "torch", "2.9.0+cpu", "wheel", "pip", "25.1"): 1}
+
+
+@pytest.mark.parametrize(
+    ("python", "expected"), [("3.13", "3.13"), ("2.7", "2.7"), ("", ""), ("9.1", ""), ("3.13.5", ""), ("<b>", "")]
+)
+def test_download_counts_for_its_python(python: str, expected: str) -> None:
+    """A download counts for the Python that nginx logged, if it is one; old lines have none."""
+    assert tally(line(python=python)).pythons == {(DAY, expected): 1}
+
+
+def test_line_of_an_earlier_nginx_counts() -> None:
+    """A line without the Python, of an nginx that is not upgraded yet, counts."""
+    assert tally(line().replace(b',"python":"3.13"', b"")).pythons == {(DAY, ""): 1}
 
 
 def test_agent_with_invalid_utf8_counts(tmp_path: object) -> None:

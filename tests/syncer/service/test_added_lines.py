@@ -82,9 +82,13 @@ async def test_added_project_comes_with_dependencies_stays_and_leaves(
         before = site.pages()
         line = await add(service)
         with_app = site.pages()
-        project = Project.model_validate_json(await (await service.http.get("/projects/app")).read())
+        project, other = [
+            Project.model_validate_json(await (await service.http.get(f"/projects/{name}")).read())
+            for name in ("app", "other")
+        ]
     assert (line.line, line.project, line.by, line.warnings) == ("App>=1", "app", "alice", [])
     assert (before, with_app, missing(site)) == (["other"], ["app", "base", "lib", "other"], [])
+    assert (project.added_line, other.added_line) == ("App>=1", None)
     assert project.files is not None
     assert project.files[0].reason == "a line added with mirrorctl (the shop) selects it by 'App>=1'"
 

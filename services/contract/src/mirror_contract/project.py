@@ -85,6 +85,10 @@ class Project(BaseModel):
     selected: str | None = Field(
         default=None, description="The lines that select the project, of mirror.toml or added; absent if none does."
     )
+    added_line: str | None = Field(
+        default=None,
+        description="The line that a person added for it. Present only in the response for a single project.",
+    )
     withheld_files: int = Field(default=0, description="Files that upstream has and the policy excludes.")
     held_files: int = Field(default=0, description="Of these, the files that wait for their cooldown.")
     blocked_files: int = Field(default=0, description="Of these, the files that mirror.toml or an advisory blocks.")

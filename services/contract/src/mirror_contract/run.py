@@ -140,3 +140,7 @@ class Run(BaseModel):
         default=[], description="The first hundred failures; `counts` includes all of them."
     )
     message: str | None = Field(default=None, description="What happened and what to do.")
+
+    def names(self, project: str) -> bool:
+        """Return whether its request or one of its failures names a project."""
+        return project in (self.request.projects or ()) or any(one.project == project for one in self.failures)

@@ -14,7 +14,7 @@ router = APIRouter(tags=["downloads"], responses=problem_responses(422, 429, 503
 
 @router.get("/downloads", dependencies=[open_to_all])
 async def find(counts: Counts, wanted: Annotated[DownloadFilter, Query()]) -> Downloads:
-    """Count downloads by day, project, file type and client; for one project, also by version."""
+    """Count downloads by day, project, file type, client and Python; for one project, by version instead."""
     return await counts.get_downloads(wanted)
 
 

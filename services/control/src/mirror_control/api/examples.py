@@ -247,6 +247,7 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
             ClientShare(name="pip", version="25.1", downloads=3_000),
             ClientShare(name="uv", version="0.9.2", downloads=1_600),
         ],
+        pythons=[Share(name="3.13", downloads=4_000), Share(name="3.12", downloads=711)],
     ),
     "Misses": Misses(
         since=_FIRST_DAY,

@@ -47,8 +47,12 @@ class Share(BaseModel):
 class ClientShare(Share):
     """The downloads of one client version."""
 
-    name: str = Field(description="pip, uv, poetry, pdm, bandersnatch, browser or other.")
+    name: str = Field(
+        description="pip, uv, poetry, pdm, browser or other; or another mirror: artifactory, bandersnatch, devpi, "
+        "nexus, pulp or pypi-mirror."
+    )
     version: str = Field(description="Empty if unknown, and for browsers and others.")
+    mirror: bool = Field(default=False, description="It passes on what it downloads.")
 
 
 class Day(BaseModel):
@@ -56,6 +60,7 @@ class Day(BaseModel):
 
     day: date
     downloads: int
+    mirrors: int = Field(default=0, description="Of these, the downloads by other mirrors.")
 
 
 class Downloads(BaseModel):
@@ -70,11 +75,17 @@ class Downloads(BaseModel):
     until: date = Field(description="Today, in UTC.")
     project: str | None = Field(default=None, description="The project, if the request named one.")
     downloads: int
+    mirrors: int = Field(default=0, description="Of these, the downloads by other mirrors, such as bandersnatch.")
     days: list[Day] = Field(description="Oldest first; days without downloads are omitted.")
     projects: list[Share] | None = Field(default=None, description="Absent if the request named a project.")
     versions: list[Share] | None = Field(default=None, description="Present if the request named a project.")
     file_types: list[Share] = Field(description="wheel, sdist, egg or other.")
     clients: list[ClientShare]
+    pythons: list[Share] | None = Field(
+        default=None,
+        description="By the version of Python that installs, such as 3.13, as far as clients say it. Absent if the "
+        "request named a project.",
+    )
 
 
 class MissedProject(BaseModel):

@@ -8,6 +8,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mirror_contract import (
+    Absence,
     HeldFile,
     Project,
     ProjectName,
@@ -24,6 +25,8 @@ from mirror_contract import (
 )
 
 Item = TypeVar("Item")
+MAX_NAMES = 100
+"""The most projects that a list can be restricted to."""
 _TIME_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE
 )
@@ -98,6 +101,9 @@ class ProjectPage(Page[Project]):
     total: int | None = Field(
         default=None, description="How many projects match; null if the syncer did not count them, because many do."
     )
+    absent: dict[str, Absence] | None = Field(
+        default=None, description="Present if the request named projects: those that are not here, and why."
+    )
 
 
 class HeldPage(Page[HeldFile]):
@@ -137,6 +143,11 @@ class RunFilter(Filter):
     state: list[RunState] = Field(default=[], description="Any of these values.")
     kind: RunKind | None = None
     trigger: list[Trigger] = Field(default=[], description="Any of these values.")
+    project: ProjectName | None = Field(
+        default=None,
+        description="Of the latest 500 runs, those that name it in their request or among the failures that they list.",
+        examples=["requests"],
+    )
     since: Annotated[datetime, BeforeValidator(_check_time), AfterValidator(_to_utc)] | None = Field(
         default=None,
         description="Created at or after this time; UTC unless it has an offset; a day means its start.",
@@ -147,6 +158,11 @@ class RunFilter(Filter):
 class ProjectFilter(Filter):
     """A filter for projects."""
 
+    name: list[ProjectName] = Field(
+        default=[],
+        max_length=MAX_NAMES,
+        description="Only these projects, in this order; `q`, `sort` and `after` are then ignored.",
+    )
     state: list[ProjectState] = Field(default=[], description="Any of these values.")
     q: str | None = Field(
         default=None,

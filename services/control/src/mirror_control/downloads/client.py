@@ -4,8 +4,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+MIRRORS = frozenset({"artifactory", "bandersnatch", "devpi", "nexus", "pulp", "pypi-mirror"})
+"""Clients that pass on what they download. What their own clients install, only they know."""
 # uv/0.9.2 {"installer":…}, poetry/2.5.1 CPython/3.13.5 Linux/6.1, bandersnatch/8.2.0 (CPython 3.13.5, aiohttp 3.14)
-_TOOL = re.compile(r"(pip|uv|poetry|pdm|bandersnatch)(?:/(\S*))?(?!\S)", re.ASCII)
+_INSTALLER = re.compile(r"(pip|uv|poetry|pdm|bandersnatch|pypi-mirror)(?:/(\S*))?(?!\S)", re.ASCII)
+# devpi-server/6.20.3 (py3.13.5; linux), Nexus/3.70.1-02 (OSS; Linux), Artifactory/7.90.1, pulpcore/3.55.2 (cpython …)
+_SERVER = re.compile(r"(devpi|Nexus|Artifactory|pulp)(?:-server|core)?/(\S*)", re.ASCII)
 # PEP 440 limits no version, but those of installers have at most 16 characters. Any other text is not a version.
 _VERSION = re.compile(r"\d[0-9A-Za-z.+!-]{0,31}", re.ASCII)
 # A header may have 8 kB; a longer key would only fill the cache.
@@ -29,7 +33,7 @@ def parse_client(agent: str) -> Client:
 
 @lru_cache(maxsize=1024)
 def _parse(agent: str) -> Client:
-    if found := _TOOL.match(agent):
+    if found := _INSTALLER.match(agent) or _SERVER.match(agent):
         name, version = found.groups(default="")
-        return Client(name, version if _VERSION.fullmatch(version) else "")
+        return Client(name.lower(), version if _VERSION.fullmatch(version) else "")
     return _BROWSER if agent.startswith("Mozilla/") else _OTHER

@@ -21,6 +21,8 @@ class Request(msgspec.Struct, frozen=True, gc=False, rename={"size": "bytes", "b
     byte_range: str
     agent: str
     cache: str = ""
+    python: str = ""
+    """The Python that installs, such as ``3.13``."""
 
     @property
     def day(self) -> str:

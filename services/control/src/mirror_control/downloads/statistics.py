@@ -2,36 +2,33 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from mirror_control.client.download_schemas import (
-    ClientShare,
-    Day,
-    DownloadFilter,
-    Downloads,
-    MissedProject,
-    Misses,
-    MissFilter,
-    Share,
-)
+from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
+from mirror_control.downloads.queries import read_downloads, read_misses
 from mirror_control.downloads.store import StoreError, connect
 from mirror_control.problems import problem_response
 
 Answer = TypeVar("Answer")
+Wanted = TypeVar("Wanted", bound=MissFilter)
 
-_DEFAULT_PERIOD = timedelta(days=29)
 _REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
 # A day may have 10,000 rows, so a query for a year reads millions for many seconds. Without a limit, a few callers
 # would occupy all of control's threads, and counting would stop.
 _MAX_QUERIES = 2
 _MAX_WAIT_SECONDS = 4
+# A page shows what took longer than this as it was counted last, and counts again for a twentieth of the time at most.
+# An answer for a year of a busy mirror takes seconds.
+_QUICK_SECONDS = 0.03
+_REST_FACTOR = 20
+_MAX_REMEMBERED = 16
 
 
 class StatisticsError(Exception):
@@ -40,6 +37,14 @@ class StatisticsError(Exception):
 
 class StatisticsBusyError(StatisticsError):
     """Too many queries at once."""
+
+
+class _Remembered(NamedTuple):
+    """An answer, when it was read, and how long that took."""
+
+    answer: Any
+    read_at: float
+    took_seconds: float
 
 
 class Statistics:
@@ -54,6 +59,8 @@ class Statistics:
         self._path = path
         self._free_queries = asyncio.Semaphore(_MAX_QUERIES)
         self._running: dict[MissFilter, asyncio.Task[Any]] = {}
+        self._renewals = set[asyncio.Task[Any]]()
+        self._remembered: dict[MissFilter, _Remembered] = {}
 
     async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
@@ -62,7 +69,51 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._answer(wanted, lambda store: _downloads(store, wanted))
+        return await self._answer(wanted, lambda store: read_downloads(store, wanted))
+
+    async def get_recent_downloads(self, wanted: DownloadFilter) -> Downloads:
+        """
+        Return download statistics for a page: a quick answer as it is now, a slow one as it was last, at once.
+
+        Raises:
+            StatisticsError: the store can't be read.
+        """
+        return await self._recall(wanted, self.get_downloads)
+
+    async def get_recent_misses(self, wanted: MissFilter) -> Misses:
+        """
+        Return misses for a page, as ``get_recent_downloads`` does.
+
+        Raises:
+            StatisticsError: the store can't be read.
+        """
+        return await self._recall(wanted, self.get_misses)
+
+    async def _recall(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
+        last = self._remembered.get(wanted)
+        if last is None or last.took_seconds < _QUICK_SECONDS:
+            return await self._remember(wanted, count)
+        if wanted not in self._running and time.monotonic() > last.read_at + _REST_FACTOR * last.took_seconds:
+            renewal = asyncio.create_task(self._remember(wanted, count))
+            self._renewals.add(renewal)
+            renewal.add_done_callback(self._forget_renewal)
+        answer: Answer = last.answer
+        return answer
+
+    async def _remember(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
+        begun = time.monotonic()
+        answer = await count(wanted)
+        now = time.monotonic()
+        self._remembered.pop(wanted, None)
+        self._remembered[wanted] = _Remembered(answer, read_at=now, took_seconds=now - begun)
+        while len(self._remembered) > _MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return answer
+
+    def _forget_renewal(self, renewal: asyncio.Task[Any]) -> None:
+        self._renewals.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # the last answer stays; the next page tries again
 
     async def get_misses(self, wanted: MissFilter) -> Misses:
         """
@@ -71,7 +122,7 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._answer(wanted, lambda store: _misses(store, wanted))
+        return await self._answer(wanted, lambda store: read_misses(store, wanted))
 
     async def _answer(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Return the result of a query; identical concurrent requests share it."""
@@ -99,72 +150,6 @@ class Statistics:
                 return query(store)
         except (sqlite3.Error, StoreError) as error:
             raise StatisticsError(str(error)) from error
-
-
-def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
-    since, until = _period(wanted)
-    where, values = "day >= ?", [since.isoformat()]
-    if wanted.project is not None:
-        where, values = f"{where} AND project = ?", [*values, wanted.project]
-
-    def top(*columns: str, where: str = where) -> Sequence[tuple[str, ...]]:
-        names = ", ".join(columns)
-        return store.execute(
-            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are constants
-            f" GROUP BY {names} ORDER BY downloads DESC, {names} LIMIT ?",
-            [*values, wanted.top],
-        ).fetchall()
-
-    def shares(column: str, where: str = where) -> list[Share]:
-        return [Share(name=name, downloads=count) for name, count in top(column, where=where)]
-
-    by_day = f"SELECT day, sum(count) FROM download WHERE {where} GROUP BY day ORDER BY day"  # noqa: S608
-    days = [Day(day=date.fromisoformat(day), downloads=count) for day, count in store.execute(by_day, values)]
-    return Downloads(
-        since=since,
-        until=until,
-        project=wanted.project,
-        downloads=sum(day.downloads for day in days),
-        days=days,
-        # Aggregated rows have no project.
-        projects=shares("project", where=f"{where} AND project != ''") if wanted.project is None else None,
-        versions=None if wanted.project is None else shares("version"),
-        file_types=shares("file_type"),
-        clients=[
-            ClientShare(name=name, version=version, downloads=count)
-            for name, version, count in top("client", "client_version")
-        ],
-    )
-
-
-def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
-    since, until = _period(wanted)
-    (total,) = store.execute("SELECT total(count) FROM miss WHERE day >= ?", [since.isoformat()]).fetchone()
-    rows = store.execute(
-        "SELECT project, sum(count) AS requests, sum(count) FILTER (WHERE kind = 'page'), max(day) FROM miss"
-        " WHERE day >= ? AND project != '' GROUP BY project ORDER BY requests DESC, project LIMIT ?",
-        [since.isoformat(), wanted.top],
-    )
-    found = [
-        MissedProject(
-            name=name,
-            requests=requests,
-            pages=pages or 0,
-            files=requests - (pages or 0),
-            last_day=date.fromisoformat(last),
-        )
-        for name, requests, pages, last in rows
-    ]
-    return Misses(since=since, until=until, requests=int(total), projects=found)
-
-
-def _period(wanted: MissFilter) -> tuple[date, date]:
-    today = _today()
-    return wanted.since or today - _DEFAULT_PERIOD, today
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 def install_handlers(app: FastAPI) -> None:

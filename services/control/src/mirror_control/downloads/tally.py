@@ -15,6 +15,7 @@ from mirror_control.downloads.serving_metrics import ServingMetrics
 
 # A client that resumes requests only the rest. So only a range from the first byte on counts as a download.
 _FROM_THE_START = re.compile(r"bytes=0+-", re.ASCII | re.IGNORECASE)
+_PYTHON = re.compile(r"[23]\.\d{1,2}", re.ASCII)
 _PAGE = re.compile(r"(?:/pypi/web)?/simple/([^/]+)/?", re.ASCII)
 # A downloaded file whose name has no project counts without one.
 _UNNAMED = Distribution("", "", DistributionType.OTHER)
@@ -31,6 +32,13 @@ class Download(NamedTuple):
     file_type: str
     client: str
     client_version: str
+
+
+class PythonShare(NamedTuple):
+    """The key by which downloads are counted for each Python version; it is empty if unknown."""
+
+    day: str
+    python: str
 
 
 class Miss(NamedTuple):
@@ -51,6 +59,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.downloads: Counter[Download] = Counter()
+        self.pythons: Counter[PythonShare] = Counter()
         self.misses: Counter[Miss] = Counter()
         self.metrics = ServingMetrics()
 
@@ -82,6 +91,8 @@ class Tally:
         if not is_companion(filename):
             file = parse_distribution(filename) or _UNNAMED
             self.downloads[Download(request.day, *file, *parse_client(request.agent))] += 1
+            python = request.python if _PYTHON.fullmatch(request.python) else ""
+            self.pythons[PythonShare(request.day, python)] += 1
 
     def _add_miss(self, request: Request) -> None:
         if request.route == "package":

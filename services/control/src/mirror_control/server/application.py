@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from mirror_control import problems
 from mirror_control.access.audit import Audit
 from mirror_control.access.auth import RequireToken
+from mirror_control.access.form_token import FormToken
 from mirror_control.access.hosts import CheckHost, Hosts
 from mirror_control.api import (
     docs,
@@ -42,7 +43,8 @@ from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import pages, project_pages
+from mirror_control.ui import download_pages, pages, project_forms, project_pages
+from mirror_control.ui.problem_pages import ProblemPages
 
 VERSION = version("pypi-mirror-control")
 
@@ -127,6 +129,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(CheckHost, hosts=Hosts(settings.hosts))
     app.add_middleware(RequireToken, tokens=tokens)
+    app.add_middleware(FormToken)
+    app.add_middleware(ProblemPages)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
     for noun in (runs, status, projects, selection, unmet, policy, held, releases, downloads, schedule, health):
@@ -134,7 +138,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it
     # Also at the port's root, where probes and Prometheus look; nginx only forwards /api, /ui and /osv.
-    for router in (health.router, status.metrics, docs.router, project_pages.router, pages.router):
+    for router in (
+        health.router,
+        status.metrics,
+        docs.router,
+        download_pages.router,
+        project_forms.router,
+        project_pages.router,
+        pages.router,
+    ):
         app.include_router(router, include_in_schema=False)
     return app
 

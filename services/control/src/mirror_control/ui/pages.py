@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -10,19 +9,16 @@ from starlette.responses import RedirectResponse, Response
 from mirror_contract import UnmetReason, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
-from mirror_control.api.dependencies import Counts, FullSyncs, Syncer
+from mirror_control.api.dependencies import FullSyncs, Syncer
 from mirror_control.api.runs import RunId
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.download_schemas import DownloadFilter, MissFilter
 from mirror_control.client.health import assess_health, assess_unknown_status
 from mirror_control.client.schemas import HeldDecision, HeldFilter, UnmetFilter
-from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.rendering import ASSETS, render
 
 router = APIRouter(dependencies=[open_to_all])
 
-_MAX_DOWNLOAD_ROWS = 50
 _PAGE_SIZE = 100
 _MAX_AFTER_LENGTH = 512
 
@@ -90,31 +86,6 @@ async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Te
     return render(request, "unmet.html", found=found, project=name or "", reason=reason, reasons=_UNMET_DESCRIPTIONS)
 
 
-@router.get("/ui/downloads")
-async def downloads(request: Request, counts: Counts) -> Response:
-    """
-    Show the most downloaded projects, and the number of misses.
-
-    Names of misses are omitted: they are often private, and this page needs no token.
-    """
-    try:
-        found = await counts.get_downloads(DownloadFilter(top=_MAX_DOWNLOAD_ROWS))
-        misses = await counts.get_misses(MissFilter(top=1))
-    except StatisticsError as error:
-        detail = (
-            f"The statistics can't be read ({error}); nginx still serves all files. See `docker compose logs control`."
-        )
-        return render(request, "error.html", title="Downloads", detail=detail, status_code=503)
-    return render(
-        request,
-        "downloads.html",
-        found=found,
-        missed=misses.requests,
-        projects=[(one.name, one.downloads, _project_link(one.name)) for one in found.projects or ()],
-        clients=[(f"{one.name} {one.version}".rstrip(), one.downloads, None) for one in found.clients],
-    )
-
-
 @router.get("/ui/use")
 async def use(request: Request) -> Response:
     """Show the configuration of clients, with the address that this request was sent to."""
@@ -136,10 +107,6 @@ async def not_found(request: Request, path: str) -> Response:
     """Answer that the page does not exist."""
     detail = f"There is no page /ui/{path[:80]}."
     return render(request, "error.html", title="Page not found", detail=detail, status_code=404)
-
-
-def _project_link(project: str) -> str:
-    return f"projects/{quote(project, safe='')}"
 
 
 _HELD_DESCRIPTIONS = {

@@ -5,18 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from mirror_contract import Absence, Project, ProjectSort, ProjectState, parse_project_name
+from mirror_contract import Absence, Project, ProjectSort, ProjectState, Run, parse_project_name
 from mirror_contract.distributions import parse_version
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Counts, Syncer
 from mirror_control.client.api_client import ApiError, RefusedError
-from mirror_control.client.download_schemas import DownloadFilter
+from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.client.formatting import UNDATED_EFFECT
-from mirror_control.client.schemas import ProjectFilter
-from mirror_control.downloads.statistics import StatisticsError
+from mirror_control.client.schemas import ProjectFilter, ProjectPage, RunFilter
+from mirror_control.downloads.statistics import Statistics, StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
+from mirror_control.ui.chart import draw
+from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day, render_unreadable
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
 
@@ -33,6 +35,10 @@ _MAX_REQUIREMENTS = 60
 _MAX_DOWNLOAD_ROWS = 20
 _MAX_UNDATED_FILES = 100
 _MAX_SIMILAR = 5
+_MAX_RUNS = 5
+_MAX_RANKED = 1_000
+BY_DOWNLOADS = "downloads"
+"""An order that only the page has."""
 _NOT_FOUND = 404
 
 Text = Annotated[str, Query(max_length=4096)]
@@ -40,17 +46,22 @@ Text = Annotated[str, Query(max_length=4096)]
 
 @router.get("/ui/projects")
 async def projects(  # noqa: PLR0917 - FastAPI's parameters
-    request: Request, syncer: Syncer, q: Text = "", state: Text = "", sort: Text = "", after: Text = ""
+    request: Request, syncer: Syncer, counts: Counts, q: Text = "", state: Text = "", sort: Text = "", after: Text = ""
 ) -> Response:
     """Search projects by a part of their name, the best match first, and by their state."""
     text = _part_of_name(q)
     states = [ProjectState(state)] if state in list(ProjectState) else []
     order = ProjectSort(sort) if sort in list(ProjectSort) else None
-    wanted = ProjectFilter(
-        q=text or None, state=states, sort=order, after=after[:_MAX_AFTER_LENGTH] or None, limit=_PAGE_SIZE
-    )
+    after = after[:_MAX_AFTER_LENGTH]
+    downloads = dict[str, int]()
     try:
-        found = await syncer.list_projects(wanted)
+        if sort == BY_DOWNLOADS:
+            found, downloads = await _most_downloaded(syncer, counts, text=text, states=states, after=after)
+        else:
+            wanted = ProjectFilter(q=text or None, state=states, sort=order, after=after or None, limit=_PAGE_SIZE)
+            found = await syncer.list_projects(wanted)
+    except StatisticsError as error:
+        return render_unreadable(request, error, title="Projects")
     except ApiError as error:
         return render_api_error(request, error, title="Projects")
     return render(
@@ -65,6 +76,8 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
         sort=sort,
         sorts=_SORT_DESCRIPTIONS,
         after=after,
+        downloads=downloads,
+        most_ranked=_MAX_RANKED,
     )
 
 
@@ -84,9 +97,11 @@ async def project(
     except ValueError as error:
         return render(request, "error.html", title=name[:80], detail=str(error), status_code=_NOT_FOUND)
     try:
-        versions = (await counts.get_downloads(DownloadFilter(project=normalized, top=_MAX_DOWNLOAD_ROWS))).versions
+        counted = await counts.get_recent_downloads(
+            DownloadFilter(project=normalized, since=first_day(DEFAULT_PERIOD), top=_MAX_DOWNLOAD_ROWS)
+        )
     except StatisticsError:
-        versions = None
+        counted = None
     try:
         # Last, so that no call waits while it holds hundreds of files in memory.
         found = await syncer.get_project(normalized)
@@ -102,10 +117,41 @@ async def project(
         absence = Absence.BLOCKED if (found.error or "").startswith("blocked") else Absence.UNSELECTED
         detail = f"{normalized} was here: {found.error or STATE_DESCRIPTIONS[found.state]}."
         return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
-    return _render_project(request, found, downloads=versions, version=version.strip()[:200], older=older)
+    runs = await _runs_of(syncer, normalized)
+    return _render_project(request, found, counted=counted, runs=runs, version=version.strip()[:200], older=older)
 
 
-def _render_project(request: Request, found: Project, *, downloads: object, version: str, older: int) -> Response:
+async def _most_downloaded(
+    syncer: SyncerClient, counts: Statistics, *, text: str, states: list[ProjectState], after: str
+) -> tuple[ProjectPage, dict[str, int]]:
+    """
+    Return the most downloaded projects of 30 days that are here, and their downloads.
+
+    The syncer does not know downloads, and control not what is here. So control names a part of its ranking, which both
+    find at once; to sort all projects would need all counts in the syncer.
+    """
+    counted = await counts.get_recent_downloads(DownloadFilter(since=first_day(DEFAULT_PERIOD), top=_MAX_RANKED))
+    ranked = {share.name: share.downloads for share in counted.projects or () if text in share.name}
+    begin = min(int(after), _MAX_RANKED) if after.isascii() and after.isdigit() else 0
+    names = list(ranked)[begin : begin + _PAGE_SIZE]
+    if not names:
+        return ProjectPage(items=[]), ranked
+    found = await syncer.list_projects(ProjectFilter(name=names, state=states, limit=_PAGE_SIZE))
+    more = str(begin + _PAGE_SIZE) if len(ranked) > begin + _PAGE_SIZE else None
+    return found.model_copy(update={"next": more}), ranked
+
+
+async def _runs_of(syncer: SyncerClient, name: str) -> list[Run] | None:
+    """Return the last runs that name a project; None if the syncer does not say."""
+    try:
+        return (await syncer.list_runs(RunFilter(project=name, limit=_MAX_RUNS))).items
+    except ApiError:
+        return None
+
+
+def _render_project(
+    request: Request, found: Project, *, counted: Downloads | None, runs: list[Run] | None, version: str, older: int
+) -> Response:
     published = [file for file in reversed(found.files or []) if file.url]
     releases, absent = group_releases(published), group_absent(file for file in found.files or [] if not file.url)
     newest = newest_release(releases)
@@ -139,7 +185,9 @@ def _render_project(request: Request, found: Project, *, downloads: object, vers
         required_by=dependencies.required_by[:_MAX_REQUIREMENTS] if dependencies else [],
         kept=dependencies.releases[:_MAX_ABSENT] if dependencies else [],
         most_shown=_MAX_REQUIREMENTS,
-        versions=downloads,
+        counted=counted,
+        drawn=draw(counted.days, since=counted.since, until=counted.until) if counted else None,
+        runs=runs,
     )
 
 
@@ -170,11 +218,12 @@ def _part_of_name(text: str) -> str:
     return dashed[:_MAX_QUERY_LENGTH]
 
 
-_SORT_DESCRIPTIONS = {
+_SORT_DESCRIPTIONS: dict[str, str] = {
     ProjectSort.NAME: "name",
     ProjectSort.SIZE: "size",
     ProjectSort.FILES: "number of files",
     ProjectSort.CHANGED: "last change",
+    BY_DOWNLOADS: "downloads",
 }
 STATE_DESCRIPTIONS = {
     ProjectState.CURRENT: "up to date with upstream",

@@ -28,9 +28,13 @@ HEADERS = {
 
 def render(request: Request, template: str, *, status_code: int = 200, **context: object) -> HTMLResponse:
     """Render a template for a request; an undefined variable is an error."""
-    root = root_of(request.scope["raw_path"].decode("latin-1"))
-    html = _pages.get_template(template).render(context, now=datetime.now(UTC), root=root)
+    html = render_text(template, root=root_of(request.scope["raw_path"].decode("latin-1")), **context)
     return HTMLResponse(html, status_code=status_code, headers=HEADERS)
+
+
+def render_text(template: str, *, root: str = ".", **context: object) -> str:
+    """Return a rendered template; ``root`` leads from the page to the mirror's root."""
+    return _pages.get_template(template).render(context, now=datetime.now(UTC), root=root)
 
 
 def _make_printable(value: Any) -> Any:  # noqa: ANN401 - templates print any type

@@ -22,6 +22,8 @@ _MAX_RUNS = 20_000
 # A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
 _MAX_KEYS = 20_000
+# A search for a project looks at the latest runs, ten days of half-hourly syncs: 4 ms if each has ten failures.
+_MAX_SEARCHED_RUNS = 500
 _MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
 log = structlog.get_logger()
@@ -97,10 +99,16 @@ class RunLog:
         triggers: Iterable[Trigger] = (),
         whole: bool | None = None,
         since: datetime | None = None,
+        project: str | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Run]:
-        """Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run."""
+        """
+        Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run.
+
+        Args:
+            project: only those of the latest 500 that name it, in their request or among their failures.
+        """
         query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
             query = query.where(run.c.kind == kind)
@@ -110,6 +118,9 @@ class RunLog:
             query = query.where(run.c.id >= _first_id(since))
         if before is not None:
             query = query.where(run.c.id < before)
+        if project is not None:
+            older = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_SEARCHED_RUNS).limit(1).scalar_subquery()
+            query = query.where(run.c.id > sa.func.coalesce(older, ""), run.c.document.contains(f'"{project}"'))
         # One query per state and trigger: for several at once SQLite would scan or sort all runs.
         of_states = [run.c.state == state for state in dict.fromkeys(states)] or [sa.true()]
         of_triggers = [run.c.trigger == trigger for trigger in dict.fromkeys(triggers)] or [sa.true()]
@@ -119,7 +130,8 @@ class RunLog:
             while len(runs) < limit:
                 found = [row for query in queries for row in connection.execute(query)]
                 newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
-                runs += filter(None, (_parse(row.document, identifier=row.id) for row in newest))
+                parsed = filter(None, (_parse(row.document, identifier=row.id) for row in newest))
+                runs += (one for one in parsed if project is None or one.names(project))
                 if len(newest) < limit:
                     break
                 # Further runs replace the skipped ones, so that the list does not end early.

@@ -6,16 +6,19 @@ It listens on a Unix socket that both share, or on the loopback. Control handles
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
 from aiohttp import web
+from packaging.utils import NormalizedName
 
 from mirror_contract import (
+    Absence,
     Choice,
     PolicyCandidate,
+    Project,
     ProjectSort,
     ProjectState,
     Run,
@@ -65,6 +68,7 @@ _CHECK_SECONDS = 8.0
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _RETRY_AFTER_SECONDS = 10
+_MAX_NAMES = 100  # their answer is surely below the limit of bytes, so it is never cut
 WITHHELD = (Choice.HOLD, Choice.BLOCK)
 T = TypeVar("T")
 
@@ -140,6 +144,7 @@ class PrivateApi:
             kind=kind,
             triggers=triggers,
             since=since,
+            project=parse_name(project, "query/project") if (project := request.query.get("project")) else None,
             before=parse_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
@@ -191,6 +196,8 @@ class PrivateApi:
     async def projects(self, request: web.Request) -> web.Response:
         """Projects whose name contains a text, the best match first; or all, by name, size, files or last change."""
         states = [parse_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
+        if "name" in request.query:
+            return await self._named_projects(request, states)
         text, sort = parse_part_of_name(request), request.query.get("sort")
         limit = parse_limit(request)
         read = partial(
@@ -203,6 +210,21 @@ class PrivateApi:
         )
         part = await self._read(request, read)
         return page_response(part.projects, limit=limit, key=lambda last: last.place, rest=part.next, total=part.total)
+
+    async def _named_projects(self, request: web.Request, states: Sequence[ProjectState]) -> web.Response:
+        """The projects that a request names, and why others of them are not here."""
+        given = request.query.getall("name")
+        if len(given) > _MAX_NAMES:
+            raise invalid_request("query/name", f"{len(given):,} names; at most {_MAX_NAMES} at once")
+        names = list(dict.fromkeys(parse_name(name, "query/name") for name in given))
+
+        def read() -> tuple[list[Project], dict[NormalizedName, Absence]]:
+            listed = {project.name: project for project in self._project_list.list_named(names)}
+            absent = {name: self._status_reader.absence(name)[0] for name in names if name not in listed}
+            return [one for one in listed.values() if not states or one.state in states], absent
+
+        found, absent = await self._read(request, read)
+        return page_response(found, limit=_MAX_NAMES, key=lambda last: last.name, absent=absent)
 
     async def project(self, request: web.Request) -> web.Response:
         """A project with its files."""

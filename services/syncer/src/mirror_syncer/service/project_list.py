@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
+from packaging.utils import NormalizedName
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -89,6 +90,10 @@ class ProjectList:
         # The index may be older than the rows.
         listed = [self._listed(row, places[row.name]) for row in rows if not states or row.state in states]
         return ProjectPart(listed, found.hits[-1].place if found.more else None, found.total)
+
+    def list_named(self, names: Sequence[NormalizedName]) -> list[Project]:
+        """Return these projects, in this order, without those that have no row."""
+        return [self._describe(row) for row in self._catalog.projects.rows(names)]
 
     def _by_name(self, states: Collection[ProjectState], after: str | None, limit: int) -> ProjectPart:
         if self._index is None:

@@ -19,7 +19,7 @@ def json_response(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> we
 
 
 def page_response(
-    found: Sequence[M], *, limit: int, key: Callable[[M], str], rest: str | None = None, **more: int | None
+    found: Sequence[M], *, limit: int, key: Callable[[M], str], rest: str | None = None, **more: object
 ) -> web.Response:
     """
     Return up to ``limit`` items, fewer if they are large but at least one, and where the rest begins.
@@ -27,7 +27,7 @@ def page_response(
     Args:
         found: one more than ``limit``, if there are more.
         rest: where the rest begins after all of ``found``; None: there is no more.
-        more: further fields.
+        more: further fields, which JSON can hold.
     """
     items, size = list[bytes](), 0
     for item in found[:limit]:

@@ -186,11 +186,13 @@ class StatusReader:
         except PathError:
             found = _ProjectFiles()  # the next run stores the error in the project's row
         dependencies = describe_dependencies(self._mirror.catalog, self._mirror.closure.facts, name, found.lines)
+        added = self._mirror.catalog.added_lines.get(name)
         return self.project(row).model_copy(
             update={
                 "files": found.files,
                 "undated_files": found.undated,
                 "about": found.about,
+                "added_line": added and added.line,
                 "dependencies": dependencies,
             }
         )

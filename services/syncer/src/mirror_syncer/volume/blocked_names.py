@@ -3,7 +3,7 @@ Blocked names with their reasons, for nginx's 404 to their pages: one file, ``py
 
 A 403 would end uv's search, so a blocked page is missing like any other; the text of the 404 says why. nginx looks
 there only after it has found no page. A list of 20,000 names must not slow that down, so the lines are sorted, and
-nginx reads a dozen of them: see ``nginx/blocked.js``. The format::
+nginx reads a dozen of them: see ``nginx/absent.js``. The format::
 
     <length of the lines with patterns> <length of the lines with names>, in bytes
     <pattern><tab><reason>      in the order of the policy, at most MAX_PATTERNS

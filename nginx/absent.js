@@ -4,18 +4,47 @@ import fs from "fs";
 const LIST = "/srv/mirror/pypi/.blocked";
 const MAX_NAME_LENGTH = 255;
 const MAX_LINE_BYTES = 1024; // a name, a tab, and 500 bytes of reason
+const UNKNOWN = "404: not on this mirror\n";
 const MAX_PATTERN_BYTES = 1000 * MAX_LINE_BYTES;
 
-/** Answer 404 to a project without a page, with the reason if its name is blocked. */
-function answer(r) {
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,120}[a-z0-9])?$/;
+const WHEEL = /^([^-]+)-([^-]+)(?:-[^-]+)*\.(?:whl|egg)$/;
+const SDIST = /^(.+)-([^-]+?)\.(?:tar\.gz|zip|tgz|tar\.bz2|tar\.xz|tar\.Z)$/;
+const VERSION = /^[A-Za-z0-9][A-Za-z0-9.+!_]{0,60}$/;
+
+/** Answer 404 to a project without a page, with the reason if its name is blocked, and where more is told. */
+function page(r) {
+  const name = r.variables.directory.replace("/", "");
   let reason;
   try {
-    reason = find(r.variables.directory.replace("/", ""));
+    reason = find(name);
   } catch (_) {
     reason = null; // no list, or not a valid one
   }
   r.headersOut["Content-Type"] = reason ? "text/plain; charset=utf-8" : "text/plain";
-  r.return(404, reason ? `404: blocked on this mirror: ${reason}\n` : "404: not on this mirror\n");
+  if (reason) {
+    r.return(404, `404: blocked on this mirror: ${reason}\n`);
+  } else {
+    r.return(404, NAME.test(name) ? told(name, name, "") : UNKNOWN);
+  }
+}
+
+/** Answer 404 to a file, with the page of its project, which says why it is missing. */
+function file(r) {
+  const parts = WHEEL.exec(r.variables.distribution) || SDIST.exec(r.variables.distribution);
+  const name = parts ? parts[1].toLowerCase().replace(/[-_.]+/g, "-") : "";
+  r.headersOut["Content-Type"] = "text/plain";
+  if (!NAME.test(name)) {
+    r.return(404, UNKNOWN);
+  } else {
+    const query = VERSION.test(parts[2]) ? `?version=${encodeURIComponent(parts[2])}` : "";
+    r.return(404, told("this file", name, query));
+  }
+}
+
+/** Return the text of a 404. A path, since only the client knows the host and a proxy's prefix before it. */
+function told(what, name, query) {
+  return `404: ${what} is not on this mirror; its page /ui/projects/${name}${query} says why and how to get it\n`;
 }
 
 function find(name) {
@@ -118,4 +147,4 @@ function fitsOne(part, letter) {
   return found !== negated;
 }
 
-export default { answer };
+export default { file, page };
