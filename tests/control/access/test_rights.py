@@ -25,6 +25,7 @@ RIGHTS = (auth.needs_read, auth.needs_trigger, auth.needs_remove, auth.open_to_a
 # The calls that need a token, with their rights; all others are open, and this list is what docs/api.md shows.
 CALLS = {
     ("get", "/api/v1/misses"): "read",
+    ("get", "/api/v1/policy"): "read",
     ("post", "/api/v1/policy/check"): "read",
     ("get", "/api/v1/releases"): "read",
     ("post", "/api/v1/releases"): "remove",

@@ -125,6 +125,15 @@ class Counts(BaseModel):
     bytes_verified: int = 0
 
 
+class RunChange(BaseModel):
+    """What a run changed about one project."""
+
+    project: str
+    newest_version: str | None = Field(default=None, description="The newest version on its page after the run.")
+    files_fetched: int = Field(default=0, description="Files that the run downloaded for it.")
+    withdrawn: bool = Field(default=False, description="The run removed the project's page.")
+
+
 class Run(BaseModel):
     """A run in its current state."""
 
@@ -138,5 +147,13 @@ class Run(BaseModel):
     counts: Counts = Counts()
     failures: list[Failure] = Field(
         default=[], description="The first hundred failures; `counts` includes all of them."
+    )
+    changes: list[RunChange] = Field(
+        default=[], description="The first hundred projects whose page it changed or removed; `counts` has all."
+    )
+    phases: dict[str, float] = Field(
+        default={},
+        description="Seconds that each phase took, in order; empty until the run has ended or if "
+        "an earlier version ran it. After a restart of the syncer, only what the last process did.",
     )
     message: str | None = Field(default=None, description="What happened and what to do.")

@@ -142,6 +142,12 @@ class RunFilter(Filter):
         description="Created at or after this time; UTC unless it has an offset; a day means its start.",
         examples=["2026-11-22T16:12:33Z", "2026-11-22"],
     )
+    project: ProjectName | None = Field(
+        default=None,
+        description="Only those of the last 5,000 runs that name it: in the request, the first hundred failures or the "
+        "first hundred changes.",
+        examples=["django"],
+    )
 
 
 class ProjectFilter(Filter):

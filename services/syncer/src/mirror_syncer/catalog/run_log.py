@@ -22,6 +22,7 @@ _MAX_RUNS = 20_000
 # A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
 _MAX_KEYS = 20_000
+_MAX_SEARCHED_RUNS = 5_000  # for a project's name, of which there is no index: 0.1 s at most
 _MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
 log = structlog.get_logger()
@@ -97,10 +98,16 @@ class RunLog:
         triggers: Iterable[Trigger] = (),
         whole: bool | None = None,
         since: datetime | None = None,
+        project: str | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Run]:
-        """Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run."""
+        """
+        Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run.
+
+        Args:
+            project: only those among the last 5,000 that name it: in the request, the failures or the changes.
+        """
         query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
             query = query.where(run.c.kind == kind)
@@ -108,6 +115,9 @@ class RunLog:
             query = query.where(run.c.whole == whole)
         if since is not None:
             query = query.where(run.c.id >= _first_id(since))
+        if project is not None:
+            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_SEARCHED_RUNS).limit(1).scalar_subquery()
+            query = query.where(run.c.id > sa.func.coalesce(oldest, ""), _names(project))
         if before is not None:
             query = query.where(run.c.id < before)
         # One query per state and trigger: for several at once SQLite would scan or sort all runs.
@@ -133,6 +143,13 @@ class RunLog:
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(run.c.id).limit(_MAX_UNREADABLE_RUNS))
             return next(filter(None, (_parse(row.document, identifier=row.id) for row in rows)), None)
+
+
+def _names(project: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a run's document names a project; a reason that quotes it is escaped."""
+    named = run.c.document.contains(f'"project":"{project}"', autoescape=True)
+    listed = run.c.document.contains(f'"{project}"', autoescape=True) & run.c.document.contains('"projects":[')
+    return named | listed
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
