@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from mirror_control import problems
 from mirror_control.access.audit import Audit
 from mirror_control.access.auth import RequireToken
+from mirror_control.access.form_token import FormToken
 from mirror_control.access.hosts import CheckHost, Hosts
 from mirror_control.api import (
     docs,
@@ -40,9 +41,12 @@ from mirror_control.server.head import HeadAsGet
 from mirror_control.settings import Settings
 from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
+from mirror_control.syncer.last_answers import LastAnswers
+from mirror_control.syncer.recent_changes import DayOfChanges
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import pages, project_pages
+from mirror_control.ui import action_pages, pages, policy_page, project_pages, run_pages, status_page
+from mirror_control.ui.problem_pages import ProblemPages
 
 VERSION = version("pypi-mirror-control")
 
@@ -117,6 +121,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.tokens = tokens
     app.state.history = SyncHistory()
+    app.state.day_of_changes = DayOfChanges()
+    app.state.last_answers = LastAnswers()
     app.state.osv_slots = asyncio.Semaphore(osv.MAX_ANSWERS)
     app.state.intake = intake
     app.state.statistics = Statistics(store)
@@ -127,6 +133,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(CheckHost, hosts=Hosts(settings.hosts))
     app.add_middleware(RequireToken, tokens=tokens)
+    app.add_middleware(FormToken)
+    app.add_middleware(ProblemPages)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
     for noun in (runs, status, projects, selection, unmet, policy, held, releases, downloads, schedule, health):
@@ -134,7 +142,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it
     # Also at the port's root, where probes and Prometheus look; nginx only forwards /api, /ui and /osv.
-    for router in (health.router, status.metrics, docs.router, project_pages.router, pages.router):
+    for router in (
+        health.router,
+        status.metrics,
+        docs.router,
+        status_page.router,
+        run_pages.router,
+        policy_page.router,
+        action_pages.router,
+        project_pages.router,
+        pages.router,
+    ):
         app.include_router(router, include_in_schema=False)
     return app
 

@@ -29,13 +29,13 @@ function askForToken(error) {
   });
 }
 
-async function change(path, request) {
+async function change(path, request, method = "POST") {
   let error = null;
   for (;;) {
     const token = (!error && knownToken) || (await askForToken(error));
     if (!token) return null;
     const answer = await fetch(`${root}/api/v1${path}`, {
-      method: "POST",
+      method,
       headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" },
       body: request,
     });
@@ -79,16 +79,21 @@ async function startRun(request) {
   if (run) notify(`The run is ${run.state}:`, run);
 }
 
-async function addLine(form) {
-  const because = form.querySelector("input").value;
-  const added = await change("/projects", JSON.stringify({ line: form.dataset.add, because }));
-  if (added) notify([`${added.project} is added.`, ...added.warnings].join(" "), added.run && { id: added.run });
+// A form of forms.html: without scripts, the browser sends it with the token to the page.
+async function sendForm(form) {
+  const [method, path] = form.dataset.call.split(" ");
+  const { token: _, ...fields } = Object.fromEntries(new FormData(form));
+  const body = method === "DELETE" ? undefined : form.dataset.body ?? JSON.stringify(fields);
+  const done = await change(path, body, method);
+  if (!done) return;
+  const run = done.run ?? (done.state ? done.id : null);
+  notify([form.dataset.done, ...(done.warnings ?? [])].join(" "), run && { id: run });
 }
 
 // --- Copying: over plain HTTP, browsers offer pages no clipboard, but the page can copy a selection.
 
 async function copy(button) {
-  const text = element(button.dataset.copy);
+  const text = button.dataset.copy ? element(button.dataset.copy) : button.previousElementSibling;
   if (navigator.clipboard) await navigator.clipboard.writeText(text.textContent);
   else {
     getSelection().selectAllChildren(text);
@@ -100,13 +105,13 @@ async function copy(button) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button");
   if (button?.dataset.run) pressed(button, () => startRun(button.dataset.run));
-  if (button?.dataset.copy) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
+  if (button?.dataset.copy !== undefined) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
 });
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.dataset.add) return;
+  if (!event.target.dataset.call) return;
   event.preventDefault();
-  pressed(event.submitter ?? event.target.querySelector("button"), () => addLine(event.target));
+  pressed(event.submitter ?? event.target.querySelector("button"), () => sendForm(event.target));
 });
 
 // --- Charts, drawn from the table on the page.
