@@ -153,7 +153,7 @@ def test_policy_in_force_stands_in_words(client: httpx2.Client, syncer: FakeSync
     read = NOW - timedelta(hours=5)
     syncer.told = {"policy": PolicyState(file="mirror.toml", facts=facts, read_at=read)}
     page = text_of(client.get("/ui/").text)
-    assert "Policy in force mirror.toml; read 5 h ago" in page
+    assert "Policy In force: mirror.toml; read 5 h ago" in page
     assert "Age files wait 7 days Blocks 3 names" in page
 
 

@@ -16,7 +16,6 @@ from mirror_control.access.auth import RequireToken
 from mirror_control.access.form_token import FormToken
 from mirror_control.access.hosts import CheckHost, Hosts
 from mirror_control.api import (
-    docs,
     downloads,
     health,
     held,
@@ -45,7 +44,7 @@ from mirror_control.syncer.last_answers import LastAnswers
 from mirror_control.syncer.recent_changes import DayOfChanges
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import action_pages, pages, policy_page, project_pages, run_pages, status_page
+from mirror_control.ui import action_pages, docs_page, pages, policy_page, project_pages, run_pages, status_page
 from mirror_control.ui.problem_pages import ProblemPages
 
 VERSION = version("pypi-mirror-control")
@@ -111,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         openapi_url="/api/openapi.json",
-        # FastAPI's pages load scripts from a CDN, which the mirror's users may not reach; api/docs.py replaces them.
+        # FastAPI's pages load scripts from a CDN, which the mirror's users may not reach; see ui/docs_page.py.
         docs_url=None,
         redoc_url=None,
         # A redirect would contain control's own address, which clients outside the proxy cannot reach.
@@ -120,6 +119,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.tokens = tokens
+    app.state.page_url = settings.page_url
+    app.state.grafana_url = settings.grafana_url
     app.state.history = SyncHistory()
     app.state.day_of_changes = DayOfChanges()
     app.state.last_answers = LastAnswers()
@@ -145,7 +146,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         health.router,
         status.metrics,
-        docs.router,
+        docs_page.router,
         status_page.router,
         run_pages.router,
         policy_page.router,

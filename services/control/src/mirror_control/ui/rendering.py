@@ -52,7 +52,7 @@ def _remedy(text: str) -> Markup:
     parts = [_prose(f"`{part}`" if odd % 2 else part) for odd, part in enumerate(text.split("`"))]
     commands = [part if odd % 2 else "" for odd, part in enumerate(text.split("`"))]
     return Markup().join(
-        part + (button.format(command) if command.startswith("docker compose ") else "")
+        part + (button.format(command) if command.startswith("docker compose ") and "NAME" not in command else "")
         for part, command in zip(parts, commands, strict=True)
     )
 
@@ -86,6 +86,26 @@ def _verbatim(text: str) -> Markup:
     return Markup("{}").format("\n".join(lines))
 
 
+def _type_of(schema: Mapping[str, Any]) -> str:
+    """Return a JSON Schema in words, such as ``list of Run`` or ``integer or null``."""
+    match schema:
+        case {"$ref": ref}:
+            text = str(ref).rpartition("/")[2]
+        case {"anyOf": choices}:
+            text = " or ".join(_type_of(choice) for choice in choices)
+        case {"enum": values}:
+            text = " | ".join(values)
+        case {"type": "array", "items": items}:
+            text = f"list of {_type_of(items)}"
+        case {"type": "object", "additionalProperties": dict() as value}:
+            text = f"map to {_type_of(value)}"
+        case {"type": kind, "format": form}:
+            text = f"{kind} ({form})"
+        case _:
+            text = str(schema.get("type", "anything"))
+    return text
+
+
 def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
     pages = Environment(
         loader=PackageLoader("mirror_control", "ui"),
@@ -105,6 +125,7 @@ def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
         "short": _short,
         "span": formatting.format_duration,
         "time": _time,
+        "type_of": _type_of,
         "verbatim": _verbatim,
     }
     pages.globals["make_action"] = make_action

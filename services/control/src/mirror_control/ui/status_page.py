@@ -32,4 +32,5 @@ async def status(request: Request, syncer: Syncer, history: FullSyncs, day: Day,
         growth=syncer.disk_history.growth(),
         recent=await day.get(syncer),
         certificate_end=intake.certificate_end(),
+        grafana=request.app.state.grafana_url,
     )
