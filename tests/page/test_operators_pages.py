@@ -42,6 +42,7 @@ PATHS = (
     "/ui/policy",
     "/ui/confirm?do=allow-removals&number=51",
     "/api/docs",
+    "/ui/alerts",
 )
 # What is wider than its place; only code may be.
 WIDER = """() => {

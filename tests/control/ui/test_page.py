@@ -55,6 +55,10 @@ PAGES = (
     "/ui/unmet",
     "/ui/downloads",
     "/ui/use",
+    "/ui/runs",
+    "/ui/policy",
+    "/ui/confirm?do=sync",
+    "/ui/alerts",
     "/ui/nothing",
 )
 
@@ -346,7 +350,7 @@ def test_page_shows_last_change_and_previous_upstream(client: httpx2.Client, syn
 
 
 def test_many_projects_behind_have_a_link(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """If more than twenty projects are behind, a link leads to all of them."""
+    """If more projects are behind than the page lists, a link leads to all of them."""
     syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})
     syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 70}}
     assert ">All projects that are behind</a>" in client.get("/ui/").text

@@ -87,7 +87,7 @@ def test_large_candidate_is_checked(client: httpx2.Client) -> None:
 
 def test_last_known_policy_stays(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
     """While the syncer is away, the last known policy stays, with its age."""
-    syncer.told = {"policy": STATE, "as_of": NOW - timedelta(minutes=7)}
+    syncer.told = {"policy": STATE, "as_of": datetime.now(UTC) - timedelta(minutes=7)}
     client.get("/ui/")
     background.run(syncer.stop())
     client.get("/ui/")

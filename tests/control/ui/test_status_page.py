@@ -20,6 +20,8 @@ from mirror_contract import (
     Failure,
     PolicyFact,
     PolicyState,
+    Project,
+    ProjectState,
     Run,
     RunChange,
     RunKind,
@@ -183,7 +185,7 @@ def test_last_known_state_stays_with_its_age(client: httpx2.Client, syncer: Fake
     """While the syncer is away, what was known of runs, growth and policy stays, and nothing can be cancelled."""
     syncer.told = {
         "running": [running(10)],
-        "as_of": NOW - timedelta(minutes=3),
+        "as_of": datetime.now(UTC) - timedelta(minutes=3),
         "policy": PolicyState(file="mirror.toml", facts=[PolicyFact(about="age", text="files wait 7 days")]),
     }
     client.get("/ui/")
@@ -194,6 +196,22 @@ def test_last_known_state_stays_with_its_age(client: httpx2.Client, syncer: Fake
     for said in ("last known status, 3 min ago", "10 of 40 projects", "files wait 7 days"):
         assert said in page
     assert 'name="do" value="cancel"' not in answer.text, "nothing can be cancelled now"
+
+
+def test_busy_page_is_bounded(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """With many syncs and failing projects whose reasons are long, the page has 150 kB at most, assets included."""
+    name = "x" * 25
+    failing = [
+        Project(name=f"{name}-{number}", state=ProjectState.FAILING, error="y" * 2000, attempts=3, due_at=NOW)
+        for number in range(20)
+    ]
+    syncer.runs = {f"r{number}": make_run(number) for number in range(300, 0, -1)}
+    syncer.told = {"last_run": syncer.runs["r1"], "failing": failing, "problems": ["z" * 5000]}
+    page = client.get("/ui/")
+    assets = set(re.findall(r'(?:src|href)="[./]+(/ui/static/[^"]+)"', page.text))
+    size = len(page.content) + sum(len(client.get(url).content) for url in assets)
+    assert page.text.count(">Retry<span") == 10
+    assert size <= 150_000, size
 
 
 @pytest.mark.proves("security/upstream")

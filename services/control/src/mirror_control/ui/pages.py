@@ -95,6 +95,12 @@ async def use(request: Request) -> Response:
     return render(request, "use.html", mirror=Address.of_request(request.headers))
 
 
+@router.get("/ui/alerts")
+async def alerts(request: Request) -> Response:
+    """Show the runbook of each alert; the alerts link here."""
+    return render(request, "alerts.html")
+
+
 @router.get("/ui/static/{digest}/{name}")
 async def asset(digest: str, name: str) -> Response:
     """Return a style, script or icon; browsers may cache it forever, because its URL contains a digest."""

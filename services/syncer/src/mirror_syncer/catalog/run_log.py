@@ -22,7 +22,7 @@ _MAX_RUNS = 20_000
 # A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
 _MAX_KEYS = 20_000
-_MAX_SEARCHED_RUNS = 5_000  # for a project's name, of which there is no index: 0.1 s at most
+_MAX_SEARCHED_RUNS = 5_000  # for a project's name, of which there is no index: 0.07 s of documents of 7 kB
 _MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
 log = structlog.get_logger()
