@@ -52,5 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _has(item, "slow") or _has(item, "docker"))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where pytest-xdist ignores groups: each process would start all containers, and nothing else would tell."""
+    names = [item.nodeid for item in session.items if _has(item, "docker")]
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in name for name in names):
+        raise pytest.UsageError("this version of pytest-xdist ignores the groups of this pytest: see pyproject.toml")
+
+
 def _has(item: pytest.Item, mark: str) -> bool:
     return item.get_closest_marker(mark) is not None

@@ -7,6 +7,8 @@ import httpx2
 import pytest
 
 from nginx.containers import LOGS, REPOSITORY, Container, connect, docker, edge, mirror
+from nginx.edges import Origin
+from nginx.edges import origin as own_origin
 from nginx.tree import Tree, plant
 
 
@@ -69,3 +71,17 @@ def client(nginx: Container) -> Iterator[httpx2.Client]:
     """Return a client of the shared mirror."""
     with connect(nginx) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def host(image: str, network: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    """Return an origin that no test stops."""
+    with own_origin(image, network, tmp_path_factory.mktemp("host")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(image: str, network: str, host: Origin) -> Iterator[Container]:
+    """Return an edge before it."""
+    with edge(image, [host.container.inside], LOGS, f"--network={network}") as container:
+        yield container

@@ -4,72 +4,25 @@ import hashlib
 import json
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.volume import Volume
-from nginx.containers import LOGS, Container, connect, docker, edge, mirror
-from nginx.tree import DIGEST, PUBLISHED, Tree, long_path, plant
+from nginx.containers import LOGS, Container, connect, docker, edge
+from nginx.edges import JSON, REASON, Origin, origin, state, until
+from nginx.tree import DIGEST, PUBLISHED, long_path
 
 pytestmark = pytest.mark.docker
 
-JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
 NAME = "evil-1.0.tar.gz"
 PLACE = PackagePath(f"packages/ab/{NAME}")
-REASON = "blocked: MAL-2026-1, malware"
 PART_BYTES = 100 * 2**20
 # A page is fresh for a second instead of ten minutes.
 BRIEF = "max-age=1,"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A mirror with its tree."""
-
-    container: Container
-    tree: Tree
-    volume: Volume
-
-    def requests(self, path: str) -> list[dict[str, str]]:
-        """Return the logged requests of a path."""
-        lines = self.container.run("sh", "-c", "find /logs -name '*.jsonl' -exec cat {} +").splitlines()
-        return [line for line in map(json.loads, lines) if line["uri"] == path]
-
-
-@contextmanager
-def origin(image: str, network: str, root: Path, *options: str, mtime: int = PUBLISHED) -> Iterator[Origin]:
-    """Run a mirror over a tree of its own."""
-    tree = plant(root)
-    for directory, _, files in os.walk(tree.root):
-        for file in files:
-            os.utime(f"{directory}/{file}", (mtime, mtime))
-    with (
-        Volume(tree.root, mirror_id="secret", known=True) as volume,
-        mirror(image, tree.root, LOGS, f"--network={network}", *options) as container,
-    ):
-        yield Origin(container, tree, volume)
-
-
-@pytest.fixture(scope="module")
-def host(image: str, network: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    """Return an origin that no test stops."""
-    with origin(image, network, tmp_path_factory.mktemp("host")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def site(image: str, network: str, host: Origin) -> Iterator[Container]:
-    """Return an edge before it."""
-    with edge(image, [host.container.inside], LOGS, f"--network={network}") as container:
-        yield container
 
 
 @pytest.fixture
@@ -77,20 +30,6 @@ def client(site: Container) -> Iterator[httpx2.Client]:
     """Return a client of that edge."""
     with connect(site) as browser:
         yield browser
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 90) -> None:
-    """Return once a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
-def state(container: Container) -> dict[str, object]:
-    """Return what an edge reports to control."""
-    found: dict[str, object] = json.loads(container.run("cat", "/logs/edge.json"))
-    return found
 
 
 # What it caches

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from nginx.containers import CACHE, HARDENED, LOGS, Container, connect, docker, edge, mirror, started
-from nginx.test_edge import until
+from nginx.edges import until
 from nginx.test_htpasswd import HASHES, PASSWORD
 from nginx.tree import Tree
 

@@ -14,27 +14,13 @@ import pytest
 
 from mirror_syncer.model.names import PackagePath
 from nginx.containers import CACHE, HARDENED, LOGS, Container, connect, docker, edge, started
-from nginx.test_edge import JSON, REASON, Origin, origin, state, until
+from nginx.edges import JSON, REASON, Origin, state, until
 from nginx.tree import DIGEST, OTHER_DIGEST, PUBLISHED, long_path
 
 pytestmark = pytest.mark.docker
 
 HERE = Path(__file__).parent
 NGINX = HERE.parents[1] / "nginx"
-
-
-@pytest.fixture(scope="module")
-def host(image: str, network: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    """Return an origin that no test stops."""
-    with origin(image, network, tmp_path_factory.mktemp("faults")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def site(image: str, network: str, host: Origin) -> Iterator[Container]:
-    """Return an edge before it."""
-    with edge(image, [host.container.inside], LOGS, f"--network={network}") as container:
-        yield container
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.remembered_index import MAX_UNREACHABLE_IN_A_ROW, RememberedIndex
-from mirror_syncer.config import Policy, decide_removal
+from mirror_syncer.config import Policy, decide_removal, fingerprint
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidPageError, PathError, UnreachableError, UpstreamError
 from mirror_syncer.model.decision import Decision, FileDecision
@@ -151,7 +151,9 @@ class Estimator:
         if policy is None:
             return _Estimates(ProjectEstimate(step.name, "none", "not selected"))
         row = await asyncio.to_thread(self._catalog.projects.get, step.name) or ProjectRow(step.name)
-        work = Work(step.name, step.priority, row, policy, self._policy.serve, grace=0)
+        serve = self._policy.serve
+        by = fingerprint(policy, legacy_json=serve.legacy_json)
+        work = Work(step.name, step.priority, row, policy, serve, grace=0, fingerprint=by)
         try:
             on_disk = await asyncio.to_thread(self._judge.look_at_disk, work, row)
             async with self._judge.judge(work, row, on_disk, settled_too=True) as judged:

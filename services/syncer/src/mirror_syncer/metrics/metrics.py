@@ -109,12 +109,17 @@ class Metrics:
 
     def count_transfers(self, tally: Tally) -> None:
         """Count the downloads of a project."""
-        self._transfers.labels("file", "fetched").inc(tally.fetched)
-        self._transfers.labels("file", "failed").inc(len(tally.failures))
-        self._transfers.labels("metadata", "fetched").inc(tally.metadata_fetched)
-        self._transfers.labels("metadata", "failed").inc(tally.metadata_missing)
-        self._transfers.labels("legacy_json", "fetched").inc(tally.legacy_fetched)
-        self._transfers.labels("legacy_json", "failed").inc(tally.legacy_failed)
+        counts = {
+            ("file", "fetched"): tally.fetched,
+            ("file", "failed"): len(tally.failures),
+            ("metadata", "fetched"): tally.metadata_fetched,
+            ("metadata", "failed"): tally.metadata_missing,
+            ("legacy_json", "fetched"): tally.legacy_fetched,
+            ("legacy_json", "failed"): tally.legacy_failed,
+        }
+        for labels, count in counts.items():
+            if count:
+                self._transfers.labels(*labels).inc(count)
         self._bytes.inc(tally.fetched_bytes)
         self._times_dropped.inc(tally.times_dropped)
 

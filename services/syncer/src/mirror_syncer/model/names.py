@@ -1,8 +1,9 @@
 """File names, digests and places in the tree, parsed into types that are always valid."""
 
 import re
+from functools import lru_cache
 from typing import NewType
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
 
@@ -137,6 +138,12 @@ def content_digest(url_path: str) -> str | None:
     """Return the content's blake2b-256 from a file URL of PyPI, or None for another kind of URL."""
     match = _CONTENT_PATH.fullmatch(url_path)
     return match and "".join(match.groups())
+
+
+@lru_cache(maxsize=1024)  # asked before and after each download
+def url_digest(url: str) -> str | None:
+    """Return the content's blake2b-256 from the whole URL of a file, as ``content_digest`` does from its path."""
+    return content_digest(urlsplit(url).path)
 
 
 def short_path(blake2b: str, filename: Filename) -> PackagePath:

@@ -9,7 +9,7 @@ fields, names outside ASCII, members that overlap.
 import re
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # APPNOTE 4.3.16: signature, number of this disk and of the directory's, entries here and in all, the directory's size
 # and offset, length of the comment
@@ -29,8 +29,7 @@ class _OddError(Exception):
     """Only zipfile can read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
+class _Member(NamedTuple):
     """An entry of the directory, and where the next member begins."""
 
     name: bytes
@@ -79,7 +78,7 @@ def _find(archive: bytes, name: re.Pattern[bytes]) -> _Member:
             found.append(_Member(spelled, flags, method, crc, packed, unpacked, offset))
     _require(position == end and len(found) == 1)
     (member,) = found
-    return replace(member, limit=min((other for other in offsets if other > member.offset), default=0))
+    return member._replace(limit=min((other for other in offsets if other > member.offset), default=0))
 
 
 def _directory(archive: bytes) -> tuple[int, int, int]:

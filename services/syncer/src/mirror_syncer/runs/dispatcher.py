@@ -206,6 +206,7 @@ class Dispatcher:
             project_policy,
             policy.serve,
             self._context.grace_seconds,
+            fingerprint(project_policy, legacy_json=policy.serve.legacy_json),
             wanted_serial=task.wanted_serial,
             bounds=run.sync.serial_bounds,
             offline=run.request.offline or task.action in (Action.JUDGE, Action.PUBLISH),

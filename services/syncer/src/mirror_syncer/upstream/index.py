@@ -12,7 +12,8 @@ from mirror_syncer.model.page import Page
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.client import Client, Delivery, Part, Response, Sink
+from mirror_syncer.upstream.http.client import Client, Delivery, Response, Sink
+from mirror_syncer.upstream.http.part import Part
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
 from mirror_syncer.upstream.page import parse_serial

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.wheel import MAX_METADATA_BYTES, locate_metadata, read_metadata
-from mirror_syncer.upstream.http.client import Part
+from mirror_syncer.upstream.http.part import Part
 from mirror_syncer.upstream.index import Index
 
 # At least ``wheel.MAX_END_BYTES``, which zipfile may search. Small wheels come whole; of numpy's, with 1,062 members,

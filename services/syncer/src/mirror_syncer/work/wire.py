@@ -1,11 +1,14 @@
 """The wire between parent and worker process: pickled messages over a socket pair."""
 
 import asyncio
+import io
 import pickle
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from operator import attrgetter
+from typing import Any
 
 from packaging.utils import NormalizedName
 
@@ -89,6 +92,7 @@ class Wire(asyncio.Protocol):
         self._receive = receive
         self._lost = lost
         self._buffer = bytearray()
+        self._outgoing: list[Message] = []
         self._transport: asyncio.WriteTransport | None = None
 
     @classmethod
@@ -99,9 +103,17 @@ class Wire(asyncio.Protocol):
         return wire
 
     def send(self, message: Message) -> None:
-        """Send a message; does nothing after the other end has closed."""
-        if self._transport is not None and not self.closed:
-            body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        """Send a message, together with all others of this iteration of the event loop; after the end, do nothing."""
+        if self.closed:
+            return
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(message)
+
+    def _flush(self) -> None:
+        messages, self._outgoing = self._outgoing, []
+        if messages and self._transport is not None and not self.closed:
+            body = _pickled(messages)
             self._transport.write(_LENGTH.pack(len(body)) + body)
 
     @property
@@ -110,7 +122,8 @@ class Wire(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close this end."""
+        """Close this end, once what was sent is written."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -120,7 +133,7 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; give on each message that is whole."""
+        """Take bytes; give on the messages that are whole."""
         self._buffer += data
         start = 0
         while len(self._buffer) - start >= _LENGTH.size:
@@ -129,11 +142,50 @@ class Wire(asyncio.Protocol):
             if len(self._buffer) < end:
                 break
             with memoryview(self._buffer) as view, view[start + _LENGTH.size : end] as body:
-                message = pickle.loads(body)  # noqa: S301 - see above
+                messages: list[Message] = pickle.loads(body)  # noqa: S301 - see above
             start = end
-            self._receive(message)
+            for message in messages:
+                self._receive(message)
         del self._buffer[:start]
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Report that the other end has closed."""
         self._lost()
+
+
+class _Pickler(pickle.Pickler):
+    """
+    A pickler that writes a dataclass as its constructor's arguments.
+
+    That takes half the time of dataclasses' own functions for slots, and a project needs four messages.
+    """
+
+    def reducer_override(self, value: Any) -> Any:  # noqa: ANN401 - the signature of pickle
+        """Return constructor and arguments, or leave the value to pickle."""
+        kind = type(value)
+        if kind not in _arguments:
+            _arguments[kind] = _reader_of(kind)
+        read = _arguments[kind]
+        return NotImplemented if read is None else (kind, read(value))
+
+
+Arguments = Callable[[Any], tuple[Any, ...]]
+_arguments: dict[type[Any], Arguments | None] = {}
+"""What reads the constructor's arguments from an instance of a class; None: it is left to pickle."""
+
+
+def _reader_of(kind: type[Any]) -> Arguments | None:
+    if not is_dataclass(kind) or "__reduce__" in vars(kind):
+        return None
+    if not all(one.init and not one.kw_only for one in fields(kind)):
+        return None
+    names = [one.name for one in fields(kind)]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
+
+
+def _pickled(messages: list[Message]) -> bytes:
+    into = io.BytesIO()
+    _Pickler(into, pickle.HIGHEST_PROTOCOL).dump(messages)
+    return into.getvalue()

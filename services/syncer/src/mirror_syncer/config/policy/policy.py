@@ -108,9 +108,7 @@ class Policy:
     @property
     def usual(self) -> ProjectPolicy:
         """What is wanted of a project that nothing names, with scope everything."""
-        prereleases = self.rules.files.prereleases
-        selection = Selection('scope = "everything"', (VersionRule(_ANY, self.latest, prereleases),), named=False)
-        return ProjectPolicy(selection, self.rules)
+        return ProjectPolicy(_everything(self.latest, prereleases=self.rules.files.prereleases), self.rules)
 
     @property
     def roots(self) -> tuple[Root, ...]:
@@ -224,6 +222,12 @@ class Policy:
         if self.include and self.include.match(name) is None:
             return False
         return self.exclude.match(name) is None
+
+
+@lru_cache(maxsize=2)
+def _everything(latest: int | None, *, prereleases: bool | None) -> Selection:
+    """Return the selection of a project that nothing names; the same for nearly all projects of a sync."""
+    return Selection('scope = "everything"', (VersionRule(_ANY, latest, prereleases),), named=False)
 
 
 @lru_cache(maxsize=2)

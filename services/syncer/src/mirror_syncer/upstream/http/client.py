@@ -5,7 +5,6 @@ It keeps the connection budget, retries temporary failures, obeys Retry-After, a
 only. Its callers see whole responses (pages) or chunks (files), and no type of pycurl.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -21,10 +20,9 @@ from mirror_syncer.upstream.http.exchange import Exchanges
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.page_memory import PageMemory
+from mirror_syncer.upstream.http.part import Part, part_bound, part_range
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
 
-# RFC 9110 14.4; a size that the server does not know, "*", is of no use here
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.ASCII)
 _PROGRESS_BYTES = 2**20  # received by the attempts together: such a download is not given up
 
 
@@ -49,18 +47,6 @@ class Delivery:
     def truncation_detectable(self) -> bool:
         """Whether a truncation would have been noticed; on demand, since parsing the headers takes 3 µs."""
         return self.head.truncation_detectable
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some bytes of a file, or all of it where the server ignores ranges."""
-
-    body: bytes
-    start: int
-    """Where they are in the file."""
-    total: int
-    """The file's size, as the server says."""
-    etag: str | None
 
 
 class Sink(Protocol):
@@ -273,7 +259,7 @@ class Client:
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal bound
                 if bound is None:
-                    bound = _part_bound(url, head, wanted, max_bytes=max_bytes)
+                    bound = part_bound(url, head, wanted, max_bytes=max_bytes)
                 body.extend(chunk)
                 if len(body) > bound:
                     raise RefusedError(f"{url}: sent more than the {bound:,} bytes that were requested")
@@ -292,7 +278,7 @@ class Client:
             etag = head.headers.get("etag")
             if head.status == HTTPStatus.OK:
                 return Part(bytes(body), 0, len(body), etag)
-            found, total = _content_range(url, head, wanted)
+            found, total = part_range(url, head, wanted)
             if len(body) != len(found):
                 raise RefusedError(f"{url}: sent {len(body):,} bytes of a part of {len(found):,}")
             return Part(bytes(body), found.start, total, etag)
@@ -304,30 +290,6 @@ class Client:
             raise RefusedError(
                 f"{url}: only {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h; giving up"
             )
-
-
-def _part_bound(url: str, head: Head, wanted: range | int, *, max_bytes: int) -> int:
-    """Return how many bytes the answer to a request for a part may have."""
-    if head.status == HTTPStatus.PARTIAL_CONTENT:
-        return len(_content_range(url, head, wanted)[0])
-    length = head.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length[:20]) > max_bytes:
-        raise RefusedError(
-            f"{url}: the server ignores Range, and the whole file of {int(length[:20]):,} bytes is too large to read"
-        )
-    return max_bytes
-
-
-def _content_range(url: str, head: Head, wanted: range | int) -> tuple[range, int]:
-    """Return which bytes a 206 has, and the file's size; raise ``RefusedError`` unless they are the wanted ones."""
-    said = head.headers.get("content-range", "")
-    if (match := _CONTENT_RANGE.fullmatch(said)) is None:
-        raise RefusedError(f"{url}: answered 206 with the Content-Range {said[:80]!r}")
-    first, last, total = (int(digits) for digits in match.groups())
-    asked = range(max(0, total - wanted), total) if isinstance(wanted, int) else wanted
-    if (first, last + 1) != (asked.start, min(asked.stop, total)) or first > last:
-        raise RefusedError(f"{url}: answered with another range than requested: {said}")
-    return range(first, last + 1), total
 
 
 def _continues(head: Head, position: int) -> bool:

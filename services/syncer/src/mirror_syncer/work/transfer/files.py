@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from mirror_contract import Failure
 from mirror_syncer.errors import FileRejectedError, PathError, UpstreamError, VolumeError, VolumeFullError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.digests import NO_DIGEST
-from mirror_syncer.model.names import PackagePath, Sha256, content_digest, full_path, short_path
+from mirror_syncer.model.names import PackagePath, Sha256, full_path, short_path, url_digest
 from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
@@ -92,7 +91,7 @@ class FileTransfer:
         claims = Claims(name, claim=self._claim, published=held, damaged=damaged)
         addresses = {
             # The place of a content without a digest is known once it is downloaded.
-            file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)
+            file.filename: None if file.sha256 == NO_DIGEST else url_digest(file.url)
             for file in missing
         }
         await claims.claim(
@@ -120,8 +119,9 @@ class FileTransfer:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._at_once, len(missing))):
+                for _ in range(min(self._at_once, len(missing)) - 1):
                     group.create_task(bring_next())
+                await bring_next()  # a task less: most projects lack few files
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # a VolumeError: all else is one file's failure
         return landed, tally

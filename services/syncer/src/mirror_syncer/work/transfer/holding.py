@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from mirror_syncer.model.decision import Decision, Hold
-from mirror_syncer.model.names import PackagePath, content_digest, full_path, short_path
+from mirror_syncer.model.names import PackagePath, full_path, short_path, url_digest
 from mirror_syncer.model.page import File, HeldFile, PublishedPage
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.transfer.claims import Claim, Claims
@@ -43,7 +42,7 @@ class Holding:
             file = hold.file
             place = await self._place(file, published, claims)
             if place is not None:
-                await asyncio.to_thread(self._tree.hold, place, refusal(hold), address=_address(file))
+                await asyncio.to_thread(self._tree.hold, place, refusal(hold), address=url_digest(file.url))
             held.append(HeldFile(file.filename, hold.reason, hold.until, place, blocked))
         return tuple(held)
 
@@ -58,7 +57,7 @@ class Holding:
         if published is None or not published.held:
             return
         still = {one.place for one in held}
-        addresses = {file.filename: _address(file) for file in files}
+        addresses = {file.filename: url_digest(file.url) for file in files}
         for one in published.held:
             if one.place is not None and one.place not in still:
                 await asyncio.to_thread(self._tree.release, one.place, address=addresses.get(one.filename))
@@ -66,7 +65,7 @@ class Holding:
     async def release_places(self, offered: Iterable[tuple[File, PackagePath]]) -> None:
         """Remove the markers of files that are published from now on, whatever left them there."""
         for file, place in offered:
-            address = _address(file)
+            address = url_digest(file.url)
             if self._tree.is_held(place, address=address):
                 await asyncio.to_thread(self._tree.release, place, address=address)
 
@@ -85,7 +84,7 @@ class Holding:
             before = next((one.place for one in published.held if one.filename == file.filename), None)
             if before is not None:
                 return before
-        if (address := _address(file)) is None:
+        if (address := url_digest(file.url)) is None:
             return None
         short, full = short_path(address, file.filename), full_path(address, file.filename)
         for place in (full, short) if self._tree.has_tombstone(full) else (short, full):
@@ -99,7 +98,3 @@ def refusal(hold: Hold) -> str:
     return f"403: {hold.reason}" + (
         "" if hold.until is None else ". If it is urgent, the operator can release it (mirrorctl release)"
     )
-
-
-def _address(file: File) -> str | None:
-    return content_digest(urlsplit(file.url).path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import ProjectPolicy, Serve, fingerprint
+from mirror_syncer.config import ProjectPolicy, Serve
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.model.serials import SerialBounds
@@ -21,6 +21,8 @@ class Work:
     serve: Serve
     grace: int
     """Seconds for which a file that leaves the page can still be downloaded."""
+    fingerprint: str
+    """The policy's fingerprint: a page that was published by another one is judged again, even after a 304."""
     wanted_serial: int | None = None
     """The serial that upstream's list gives it, if one was read: an older page is asked for again. 0: none."""
     bounds: SerialBounds = field(default_factory=SerialBounds)
@@ -41,11 +43,6 @@ class Work:
     """Places whose content is known to be wrong."""
     disputed: frozenset[str] = frozenset()
     """Of these, the places for which upstream never gave the hash that the published page has."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The policy's fingerprint: a page that was published by another one is judged again, even after a 304."""
-        return fingerprint(self.policy, legacy_json=self.serve.legacy_json)
 
     def outdates(self, serial: int | None) -> bool:
         """Return whether upstream's list has a later change than a page of this serial."""

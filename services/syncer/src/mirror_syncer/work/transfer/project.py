@@ -112,10 +112,7 @@ class Transfer:
             return replace(failed, failures=(*failed.failures, *refusals), tally=Tally(failures=[*refusals]))
         if decision.waits and not decision.served and judged.published is None:
             return after_waiting(work, row, decision.page, validators=judged.validators, kept=judged.kept)
-        outcome = await self._publish(work, row, judged)
-        serial = decision.page.serial
-        moved = serial != row.serial if serial is not None else bool(outcome.publication.staged)
-        return replace(outcome, news=judged.is_new and moved)
+        return await self._publish(work, row, judged)
 
     async def _restrict(self, work: Work, row: ProjectRow, judged: Judged, *, why: str) -> Outcome:
         """Publish what a page restricts that is older than the last one, if it restricts anything."""
@@ -174,7 +171,7 @@ class Transfer:
             # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
             first = f"{failures[-1].file}: {failures[-1].reason}"
             failed = after_failure(row, UpstreamError(f"none of its files could be downloaded; {first}"))
-            return replace(failed, failures=failures, tally=tally)
+            return replace(failed, failures=failures, tally=tally, news=_is_news(judged, row, changed=False))
         offered = [landed[file.filename] for file in decision.served if file.filename in landed]
         held = await self._hold(judged, offered)
         leaving = await self._retire(work, judged, offered, noted=tally.files_needed > 0)
@@ -241,7 +238,8 @@ class Transfer:
             *((legacy.failure,) if legacy.failure else ()),
             *incidents(work, decision, believed),
         )
-        return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
+        news = _is_news(judged, row, changed=staged is not None)
+        return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally, news=news)
 
     async def _hold(self, judged: Judged, offered: Sequence[tuple[File, PackagePath]]) -> tuple[HeldFile, ...]:
         """Write the markers of held and blocked files, remove others; return these files as the page names them."""
@@ -310,6 +308,12 @@ class Transfer:
             if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
                 return moved, render_page(replace(page, serial=moved), offered, held)
         return ours, pages
+
+
+def _is_news(judged: Judged, row: ProjectRow, *, changed: bool) -> bool:
+    """Return whether upstream had news: its serial moved or, if it has none, our page is another one."""
+    serial = judged.decision.page.serial
+    return judged.is_new and (changed if serial is None else serial != row.serial)
 
 
 def _takes_away(decision: Decision, published: PublishedPage | None) -> bool:
