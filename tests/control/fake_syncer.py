@@ -459,7 +459,7 @@ class FakeSyncer:
         if kind := request.query.get("kind"):
             found = [run for run in found if run.request.kind == kind]
         if project := request.query.get("project"):
-            found = [run for run in found if f'"{project}"' in run.model_dump_json()]
+            found = [run for run in found if run.names(project)]
         part = [run.model_dump(mode="json") for run in found[:most]]
         return web.json_response({"items": part, "next": part[-1]["id"] if len(found) > most else None})
 

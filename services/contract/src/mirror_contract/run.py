@@ -157,3 +157,8 @@ class Run(BaseModel):
         "an earlier version ran it. After a restart of the syncer, only what the last process did.",
     )
     message: str | None = Field(default=None, description="What happened and what to do.")
+
+    def names(self, project: str) -> bool:
+        """Return whether its request, one of its failures or one of its changes names a project."""
+        named = {*(self.request.projects or ()), *(one.project for one in self.failures)}
+        return project in named or any(one.project == project for one in self.changes)

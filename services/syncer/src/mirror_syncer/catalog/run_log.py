@@ -116,8 +116,8 @@ class RunLog:
         if since is not None:
             query = query.where(run.c.id >= _first_id(since))
         if project is not None:
-            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_SEARCHED_RUNS).limit(1).scalar_subquery()
-            query = query.where(run.c.id > sa.func.coalesce(oldest, ""), _names(project))
+            older = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_SEARCHED_RUNS).limit(1).scalar_subquery()
+            query = query.where(run.c.id > sa.func.coalesce(older, ""), run.c.document.contains(f'"{project}"'))
         if before is not None:
             query = query.where(run.c.id < before)
         # One query per state and trigger: for several at once SQLite would scan or sort all runs.
@@ -129,7 +129,8 @@ class RunLog:
             while len(runs) < limit:
                 found = [row for query in queries for row in connection.execute(query)]
                 newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
-                runs += filter(None, (_parse(row.document, identifier=row.id) for row in newest))
+                parsed = filter(None, (_parse(row.document, identifier=row.id) for row in newest))
+                runs += (one for one in parsed if project is None or one.names(project))
                 if len(newest) < limit:
                     break
                 # Further runs replace the skipped ones, so that the list does not end early.
@@ -143,13 +144,6 @@ class RunLog:
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(run.c.id).limit(_MAX_UNREADABLE_RUNS))
             return next(filter(None, (_parse(row.document, identifier=row.id) for row in rows)), None)
-
-
-def _names(project: str) -> sa.ColumnElement[bool]:
-    """Return the condition that a run's document names a project; a reason that quotes it is escaped."""
-    named = run.c.document.contains(f'"project":"{project}"', autoescape=True)
-    listed = run.c.document.contains(f'"{project}"', autoescape=True) & run.c.document.contains('"projects":[')
-    return named | listed
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
