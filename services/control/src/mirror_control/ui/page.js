@@ -79,7 +79,13 @@ async function startRun(request) {
   if (run) notify(`The run is ${run.state}:`, run);
 }
 
-// A form of forms.html: without scripts, the browser sends it with the token to the page.
+async function addLine(form) {
+  const because = form.querySelector("input").value;
+  const added = await change("/projects", JSON.stringify({ line: form.dataset.add, because }));
+  if (added) notify([`${added.project} is added.`, ...added.warnings].join(" "), added.run && { id: added.run });
+}
+
+// The form of an action: without scripts, the browser sends it with the token to the page.
 async function sendForm(form) {
   const [method, path] = form.dataset.call.split(" ");
   const { token: _, ...fields } = Object.fromEntries(new FormData(form));
@@ -109,9 +115,10 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.dataset.call) return;
+  const { call, add } = event.target.dataset;
+  if (!call && !add) return;
   event.preventDefault();
-  pressed(event.submitter ?? event.target.querySelector("button"), () => sendForm(event.target));
+  pressed(event.submitter ?? event.target.querySelector("button"), () => (call ? sendForm : addLine)(event.target));
 });
 
 // --- Charts, drawn from the table on the page.
