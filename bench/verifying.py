@@ -41,7 +41,7 @@ class _Kind:
 _KINDS = (
     _Kind(
         "files of 1 MB",
-        Shape(projects=200, releases=4, **_LARGE),
+        Shape(projects=1_030, releases=4, **_LARGE),
         Shape(projects=20, releases=4, **_LARGE),
         "MB",
         _SHARE,

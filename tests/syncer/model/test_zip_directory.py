@@ -79,6 +79,23 @@ def test_member_longer_than_allowed_is_not_read() -> None:
     assert read_plain_member(content, WANTED, max_bytes=1_999) is None
 
 
+@given(
+    members=st.lists(
+        st.tuples(st.sampled_from(NAMES[:2]), st.binary(max_size=99)), max_size=4, unique_by=lambda m: m[0]
+    ),
+    data=st.data(),
+)
+def test_end_of_an_archive_gives_what_the_whole_gives_or_nothing(
+    members: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    """Wherever an archive is cut, its end gives the member that the whole gives; where that is cut off, nothing."""
+    content = archive(members)
+    skipped = data.draw(st.integers(0, len(content)))
+    found = read_plain_member(content[skipped:], WANTED, max_bytes=MAX_METADATA_BYTES, skipped=skipped)
+    assert found in (None, by_directory(content))
+    assert read_plain_member(content, WANTED, max_bytes=MAX_METADATA_BYTES, skipped=skipped + 1) is None
+
+
 def test_damaged_archive_gives_what_zipfile_gives_or_nothing() -> None:
     """With any bytes changed, the directory never raises, and never gives what zipfile would not."""
     whole, choose = archive([("a/a.py", b"a" * 90), (METADATA, b"Name: a\n" * 30), ("b.py", b"b")]), random.Random(1)

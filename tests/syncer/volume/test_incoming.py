@@ -203,6 +203,15 @@ def test_metadata_of_a_wheel_is_read(tmp_path: Path) -> None:
         assert wheel_metadata(tmp_path / "a.whl") == wheel_metadata(content) == b"Name: a"
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_metadata_of_a_large_wheel_is_read_wherever_it_lies(tmp_path: Path, *, last: bool) -> None:
+    """A wheel's METADATA is found at its end, where tools write it, and also before a megabyte of other members."""
+    content = {"a/a.bin": random.Random(1).randbytes(2**20)}
+    members = {"a-1.dist-info/METADATA": b"Name: a"}
+    (tmp_path / "a.whl").write_bytes(wheel({**content, **members} if last else {**members, **content}))
+    assert wheel_metadata(tmp_path / "a.whl") == b"Name: a"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -35,9 +35,9 @@ def read_metadata(wheel: BinaryIO, *, max_bytes: int = MAX_METADATA_BYTES) -> by
     return read_member(wheel, _METADATA, max_bytes=max_bytes)
 
 
-def read_plain_metadata(wheel: bytes, *, max_bytes: int) -> bytes | None:
-    """Return the METADATA of a wheel in memory; None if only ``read_metadata`` can tell."""
-    return read_plain_member(wheel, _METADATA_BYTES, max_bytes=max_bytes)
+def read_plain_metadata(wheel: bytes, *, max_bytes: int, skipped: int = 0) -> bytes | None:
+    """Return the METADATA of a wheel in memory, or of its end; None if only ``read_metadata`` can tell."""
+    return read_plain_member(wheel, _METADATA_BYTES, max_bytes=max_bytes, skipped=skipped)
 
 
 def locate_metadata(wheel: BinaryIO) -> range | None:

@@ -30,7 +30,7 @@ class _OddError(Exception):
 
 
 class _Member(NamedTuple):
-    """An entry of the directory, and where the next member begins."""
+    """An entry of the directory, and where the next member begins; places are those in the bytes that are given."""
 
     name: bytes
     flags: int
@@ -42,17 +42,19 @@ class _Member(NamedTuple):
     limit: int = 0
 
 
-def read_plain_member(archive: bytes, name: re.Pattern[bytes], *, max_bytes: int) -> bytes | None:
+def read_plain_member(archive: bytes, name: re.Pattern[bytes], *, max_bytes: int, skipped: int = 0) -> bytes | None:
     """
     Return the only member of an archive with such a name.
 
     None says nothing about the archive but that zipfile must read it: there may be no such member, or several.
 
     Args:
+        archive: an archive, or its end, if that holds the directory and the member.
         max_bytes: a member that is longer, packed or not, is not read.
+        skipped: how many bytes of the archive precede ``archive``.
     """
     try:
-        member = _find(archive, name)
+        member = _find(archive, name, skipped)
         if max(member.packed, member.unpacked) > max_bytes:
             return None
         return _unpacked(member, _data(archive, member))
@@ -60,8 +62,8 @@ def read_plain_member(archive: bytes, name: re.Pattern[bytes], *, max_bytes: int
         return None
 
 
-def _find(archive: bytes, name: re.Pattern[bytes]) -> _Member:
-    position, entries, end = _directory(archive)
+def _find(archive: bytes, name: re.Pattern[bytes], skipped: int) -> _Member:
+    position, entries, end = _directory(archive, skipped)
     found: list[_Member] = []
     offsets = [position]
     for _ in range(entries):
@@ -73,25 +75,28 @@ def _find(archive: bytes, name: re.Pattern[bytes]) -> _Member:
         position += length + comment
         _require(signature == b"PK\1\2" and version <= _NEWEST_VERSION and not disk and not extra)
         _require(spelled.isascii() and b"\0" not in spelled)
-        offsets.append(offset)
+        offsets.append(offset - skipped)
         if name.fullmatch(spelled):
-            found.append(_Member(spelled, flags, method, crc, packed, unpacked, offset))
+            _require(_ZIP64 not in (packed, unpacked, offset))
+            found.append(_Member(spelled, flags, method, crc, packed, unpacked, offset - skipped))
     _require(position == end and len(found) == 1)
     (member,) = found
     return member._replace(limit=min((other for other in offsets if other > member.offset), default=0))
 
 
-def _directory(archive: bytes) -> tuple[int, int, int]:
+def _directory(archive: bytes, skipped: int) -> tuple[int, int, int]:
     """Return where the directory begins, how many entries it has, and where it ends."""
     end = len(archive) - _END.size
     signature, *disks, entries, total, size, start, comment = _END.unpack_from(archive, max(0, end))
-    _require(signature == b"PK\5\6" and not any(disks) and entries == total and start + size == end and not comment)
+    start -= skipped
+    _require(signature == b"PK\5\6" and not any(disks) and entries == total and not comment)
+    _require(start >= 0 and start + size == end)
     _require(not archive[max(0, end - 20) : end].startswith(b"PK\6\7"))  # APPNOTE 4.3.15: ZIP64
     return start, entries, end
 
 
 def _data(archive: bytes, member: _Member) -> bytes:
-    _require(not member.flags & _ENCRYPTED and _ZIP64 not in (member.packed, member.unpacked, member.offset))
+    _require(not member.flags & _ENCRYPTED and member.offset >= 0)
     signature, flags, method, length, extra = _LOCAL.unpack_from(archive, member.offset)
     begin = member.offset + _LOCAL.size
     _require(signature == b"PK\3\4" and (flags, method) == (member.flags, member.method))
