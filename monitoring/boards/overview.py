@@ -52,6 +52,12 @@ REMEDIES = {
     "MirrorEdgeListStale": "The edge serves its cache, also what was blocked since. On its host: "
     "docker compose -f compose.edge.yaml logs --tail=50 nginx",
     "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
+    "MirrorCertificateEnds": "Until its end everything installs. Renew the certificate in MIRROR_TLS_DIR, then run "
+    "docker compose exec nginx nginx -s reload",
+    "MirrorWebhooksFailing": "Syncs and installs work. To see why the receiver refuses: docker compose logs syncer",
+    "MirrorMissesGrowing": "Mirrored projects install. To list what was requested: "
+    "docker compose exec control mirrorctl misses",
+    "MirrorSchedulePaused": "Published files can be installed. To go on: docker compose exec control mirrorctl resume",
     "nothing": "–",
 }
 
@@ -182,6 +188,25 @@ def board() -> Dashboard:
                         "to upstream": "sum(rate(pypi_mirror_upstream_requests_total[$__rate_interval]))",
                     },
                     width=24,
+                ),
+                graph(
+                    "Disk over time",
+                    "Used and free bytes of the volume; published bytes are the mirror's own part.",
+                    unit="bytes",
+                    queries={
+                        "used": "max(pypi_mirror_volume_size_bytes - pypi_mirror_volume_free_bytes)",
+                        "free": "min(pypi_mirror_volume_free_bytes)",
+                        "published": "sum(pypi_mirror_stored_bytes)",
+                    },
+                ),
+                graph(
+                    "Misses",
+                    "Requests a second for pages and files that are not mirrored; `mirrorctl misses` lists the names.",
+                    unit="reqps",
+                    queries={
+                        "{{route}}": "sum by (route) (rate(pypi_mirror_served_requests_total"
+                        '{route=~"page|package", status="404"}[$__rate_interval]))'
+                    },
                 ),
             ],
             "Policy": [

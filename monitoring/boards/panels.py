@@ -31,6 +31,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
+    VariableHide,
+    VariableRefresh,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -61,6 +63,19 @@ def board(name: str, title: str, description: str, rows: Mapping[str, Sequence[P
             .tags([_TAG])
             .keep_time(True)  # noqa: FBT003 - the library's signature
             .include_vars(True)  # noqa: FBT003 - as above
+        )
+        .with_variable(
+            dashboard.QueryVariable("page")
+            .datasource(_SOURCE)
+            .query("label_values(pypi_mirror_page_info, url)")
+            .hide(VariableHide.HIDE_VARIABLE)
+            .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+        )
+        .link(
+            dashboard.DashboardLink("The mirror's page")
+            .type(DashboardLinkType.LINK)
+            .url("${page}/ui/")
+            .target_blank(True)  # noqa: FBT003 - as above
         )
     )
     number = 0

@@ -3,6 +3,8 @@
 certificates=/etc/nginx/tls
 host_path=${MIRROR_TLS_DIR:-$certificates}
 
+# certificate.js writes it again; without HTTPS, control must not tell the end of an earlier certificate.
+[ ! -w /logs ] || rm -f /logs/certificate.pem
 if [ -e /tmp/nginx/tls.conf ]; then
   [ -d "$certificates" ] || stop "MIRROR_NGINX=tls: set MIRROR_TLS_DIR to a directory with fullchain.pem and privkey.pem"
   for file in fullchain.pem privkey.pem; do

@@ -28,7 +28,9 @@ from mirror_contract import (
     LineSource,
     PolicyCandidate,
     PolicyCheck,
+    PolicyFile,
     PolicyProblem,
+    PolicyState,
     Project,
     ProjectAbout,
     ProjectChanges,
@@ -327,6 +329,7 @@ class FakeSyncer:
         self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
         self.seen: list[Seen] = []
         self.asked = asyncio.Event()  # set by the first run
+        self.policy = PolicyFile(state=PolicyState(file="mirror.toml"), text='[mirror]\nprojects = ["six"]\n')
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
@@ -360,6 +363,7 @@ class FakeSyncer:
                 web.get("/releases", self._find_releases),
                 web.post("/releases", self._release),
                 web.delete("/releases/{id}", self._revoke),
+                web.get("/policy", self._show_policy),
                 web.post("/policy/check", self._check_policy),
                 web.post("/schedule/{action}", self._schedule),
             ]
@@ -452,7 +456,9 @@ class FakeSyncer:
         most = min(most, self.runs_in_an_answer)
         wanted = [run for run in reversed(self.runs.values()) if run.state in states and run.trigger in triggers]
         found = [run for run in wanted if run.id < before]
-        if (project := request.query.get("project")) is not None:
+        if kind := request.query.get("kind"):
+            found = [run for run in found if run.request.kind == kind]
+        if project := request.query.get("project"):
             found = [run for run in found if run.names(project)]
         part = [run.model_dump(mode="json") for run in found[:most]]
         return web.json_response({"items": part, "next": part[-1]["id"] if len(found) > most else None})
@@ -609,6 +615,9 @@ class FakeSyncer:
         self.runs[run.id] = run
         self.asked.set()
         return release.model_copy(update={"run": run.id, "warnings": warnings or []})
+
+    async def _show_policy(self, _: web.Request) -> web.Response:
+        return _answer(self.policy)
 
     async def _check_policy(self, request: web.Request) -> web.Response:
         candidate = PolicyCandidate.model_validate_json(await request.read())

@@ -22,7 +22,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 PREFIX = "pypi_mirror_"
 
 # Its value is whatever runs; of all other labels every value is known from the start.
-_OPEN = {"version"}
+_OPEN = {"version": "what runs", "url": "such as http://localhost:8080"}
 _SUFFIXES = ("_bucket", "_sum", "_count")
 _WIDTH = 120
 _HEAD = """\
@@ -66,7 +66,7 @@ class Family:
     def item(self) -> str:
         """Return its lines of the page."""
         return _filled(f"- `{self.name}` ({self.type}): {self.meaning}", indent="  ") + "".join(
-            _filled(f"  - `{label}`: {'what runs' if label in _OPEN else ', '.join(values)}", indent="    ")
+            _filled(f"  - `{label}`: {_OPEN.get(label) or ', '.join(values)}", indent="    ")
             for label, values in self.labels.items()
         )
 

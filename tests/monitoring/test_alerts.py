@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring import runbooks
 from monitoring.promtool import PROMETHEUS, REPOSITORY, promtool
 
 # The contract; people's routes and silences hang on these names.
@@ -15,8 +16,14 @@ ALERTS = {
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
     *("MirrorUpstreamWithoutNews", "MirrorPolicyInvalid"),
     *("MirrorMaturityLate", "MirrorPolicyInputsUnusable", "MirrorLineNotInstallable"),
-    "MirrorEdgeListStale",
+    *("MirrorEdgeListStale", "MirrorCertificateEnds", "MirrorWebhooksFailing", "MirrorMissesGrowing"),
+    "MirrorSchedulePaused",
 }
+# The mirror's own address, as control exports it; without it, that of the stack's default.
+PAGE = (
+    '{{ with query "last_over_time(pypi_mirror_page_info[1d])" }}{{ . | first | label "url" }} '
+    "{{- else }}http://localhost:8080{{ end }}"
+)
 RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 
 
@@ -73,7 +80,7 @@ def test_alert_is_explained(rule: dict[str, Any]) -> None:
     assert set(annotations) == {"summary", "description", "runbook_url"}
     assert "{{" not in annotations["summary"], "what is grouped by it must not differ"
     assert annotations["summary"].endswith(".")
-    assert annotations["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+    assert annotations["runbook_url"] == f"{PAGE}/ui/alerts#{rule['alert'].lower()}"
     section = re.search(rf"^### {rule['alert']}\n(.*?)(?=^##|\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
     assert section, f"no section {rule['alert']}"
     assert re.findall(r"^\*\*(\w+)\.\*\*", section[1], re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
@@ -89,6 +96,14 @@ def test_description_names_a_first_step(rule: dict[str, Any]) -> None:
     commands = re.findall(r"`([^`]+)`", description)
     assert commands or "mirror.toml" in description
     assert all(command.startswith(("docker compose ", "mirrorctl verify")) for command in commands)
+
+
+def test_runbooks_page_is_current() -> None:
+    """The page /ui/alerts is docs/alerts.md, with a place for each alert; otherwise run scripts/generate."""
+    page = runbooks.PAGE.read_text()
+    assert page == runbooks.page()
+    assert set(re.findall(r'<h2 id="(\w+)">', page)) == {name.lower() for name in ALERTS}
+    assert not re.search(r'href="(?!#)', page)
 
 
 def test_recording_rules_follow_the_naming_convention() -> None:

@@ -93,11 +93,14 @@ def test_alert_table_explains_each_alert() -> None:
 
 
 def test_dashboards_are_linked() -> None:
-    """Each dashboard links to the others and keeps time range and data source."""
+    """Each dashboard links to the others, keeping time range and data source, and to the mirror's page."""
     for name, board in boards().items():
-        (link,) = board["links"]
+        link, page = board["links"]
         assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True), name
         assert set(link["tags"]) <= set(board["tags"])
+        assert (page["type"], page["url"]) == ("link", "${page}/ui/")
+        (variable,) = [one for one in board["templating"]["list"] if one["name"] == "page"]
+        assert variable["query"] == "label_values(pypi_mirror_page_info, url)"
 
 
 def test_grafana_is_provisioned_read_only() -> None:

@@ -31,7 +31,8 @@ CONTRACT = {
     *("held_files", "blocked_files", "held_next_expiry_timestamp_seconds", "maturity_late_seconds"),
     *("released_versions", "policy_warnings{kind}", "advisories{kind}", "advisories_newest_timestamp_seconds"),
     *("closure_projects{why}", "unmet_requirements{reason}", "lines_without_proof"),
-    "webhooks_total{outcome}",
+    *("webhooks_total{outcome}", "schedule_paused_timestamp_seconds", "certificate_end_timestamp_seconds"),
+    "page_info{url}",
     "access_log_unreadable_lines_total",
     *("edge_answers_total{cache,route}", "edge_list_timestamp_seconds"),
 }

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import trustme
 
-from nginx.containers import HARDENED, Container, docker, exchange, mirror, run_to_end
+from nginx.containers import HARDENED, LOGS, Container, docker, exchange, mirror, run_to_end
 from nginx.tree import Tree
 
 pytestmark = [pytest.mark.docker, pytest.mark.proves("security/clients", "security/network")]
@@ -163,6 +163,37 @@ def test_reload_loads_a_new_certificate(secure: Container, authority: trustme.CA
     (directory / "privkey.pem").write_bytes(authority.issue_cert(NAME).private_key_pem.bytes())
     assert "key values mismatch" in docker("exec", secure.id, *reload, status=1)
     assert shown(secure, authority) == second
+
+
+def test_control_learns_which_certificate_is_served(
+    image: str, tree: Tree, authority: trustme.CA, directory: Path
+) -> None:
+    """Beside the access log is a copy of the host's certificate that is served: another one only after a reload."""
+    with mirror(image, tree.root, *KNOBS, PUBLISHED, LOGS, mount(directory)) as secure:
+        first = _until_copied(secure, shown(secure, authority))
+        assert first.count("BEGIN CERTIFICATE") == 1
+        issue(authority, directory)
+        assert secure.run("cat", "/logs/certificate.pem").strip() == first.strip()
+        secure.run("nginx", "-s", "reload")
+        second = _until_copied(secure, _until_other(secure, authority, _serial(first)))
+        assert second.strip() in (directory / "fullchain.pem").read_text()
+
+
+def _until_copied(container: Container, serial: int) -> str:
+    """Return the copy once it is that of a serial number."""
+    deadline = time.monotonic() + 10
+    while True:
+        copy = container.run("sh", "-c", "cat /logs/certificate.pem || true")
+        if "END CERTIFICATE" in copy and _serial(copy) == serial:
+            return copy
+        assert time.monotonic() < deadline, f"the copy is not of the certificate that is served:\n{copy}"
+        time.sleep(0.05)
+
+
+def _serial(pem: str) -> int:
+    command = ("openssl", "x509", "-noout", "-serial")
+    told = subprocess.run(command, input=pem, capture_output=True, text=True, check=True)
+    return int(told.stdout.strip().partition("=")[2], 16)
 
 
 def _until_other(container: Container, authority: trustme.CA, known: int) -> int:

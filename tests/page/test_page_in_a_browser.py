@@ -167,10 +167,11 @@ def test_page_fits_a_phone(opened: Open, syncer: FakeSyncer) -> None:
 
 
 def test_page_works_without_javascript(opened: Open) -> None:
-    """Without JavaScript, everything can be read and searched; controls that need it are hidden."""
+    """Without JavaScript, everything can be read, searched and done; controls that need it are hidden."""
     with opened("/ui/", java_script_enabled=False) as page:
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
-        expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+        expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+        expect(page.get_by_role("button", name="Retry evil")).to_be_visible()
         page.get_by_text("as a table").click()
         expect(page.get_by_role("link", name=f"{NOW - timedelta(minutes=60):%Y-%m-%d %H:%M}")).to_be_visible()
         page.get_by_role("link", name="Projects", exact=True).click()

@@ -87,6 +87,8 @@ def test_example_shows_the_defaults_of_control() -> None:
     assert shown == {
         "MIRROR_CONTROL_TOKEN_FILE": "/dev/null",
         "MIRROR_HOSTS": "",
+        "MIRROR_PAGE_URL": str(ControlSettings.model_fields["page_url"].default),
+        "MIRROR_GRAFANA_URL": "",
         "MIRROR_LOG_LEVEL": str(ControlSettings.model_fields["log_level"].default),
         "MIRROR_LOG_FORMAT": str(ControlSettings.model_fields["log_format"].default),
         "MIRROR_DOWNLOADS_KEPT": f"{ControlSettings.model_fields['downloads_kept'].default.days}d",

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import Counts, Failure, ProjectState, RunKind, RunState
+from mirror_contract.failure import cause
 from mirror_syncer.runs import failure_log
-from mirror_syncer.runs.failure_log import FailureLog, cause
+from mirror_syncer.runs.failure_log import FailureLog
 from syncer.commands.test_cli import mirror_syncer
 from syncer.site import Site
 

@@ -55,6 +55,10 @@ PAGES = (
     "/ui/unmet",
     "/ui/downloads",
     "/ui/use",
+    "/ui/runs",
+    "/ui/policy",
+    "/ui/confirm?do=sync",
+    "/ui/alerts",
     "/ui/nothing",
 )
 
@@ -346,7 +350,7 @@ def test_page_shows_last_change_and_previous_upstream(client: httpx2.Client, syn
 
 
 def test_many_projects_behind_have_a_link(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """If more than twenty projects are behind, a link leads to all of them."""
+    """If more projects are behind than the page lists, a link leads to all of them."""
     syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})
     syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 70}}
     assert ">All projects that are behind</a>" in client.get("/ui/").text
@@ -774,7 +778,7 @@ def test_history_is_requested_once_per_run(client: httpx2.Client, syncer: FakeSy
         syncer.told = {"last_run": syncer.runs[state]}
         for _ in range(3):
             assert f"/ui/runs/{state}" in client.get("/ui/").text
-    assert [seen.path for seen in syncer.seen].count("/runs") == 2
+    assert [seen.path for seen in syncer.seen if ("kind", "sync") in seen.query].count("/runs") == 2
 
 
 @pytest.mark.proves("security/clients")
@@ -822,7 +826,7 @@ def test_links_work_below_a_proxys_path(client: httpx2.Client, path: str) -> Non
 
 def test_buttons_contain_valid_requests(client: httpx2.Client) -> None:
     """Buttons contain a valid body for ``POST /api/v1/runs``."""
-    wishes = re.findall(r'data-run="([^"]+)"', client.get("/ui/").text)
+    wishes = re.findall(r'data-call="POST /runs"[^>]+data-body="([^"]+)"', client.get("/ui/").text)
     parsed = [json.loads(wish.replace("&#34;", '"')) for wish in wishes]
     assert {"kind": "sync", "projects": ["zope-interface"]} in parsed
     assert [RunRequest.model_validate(wish) for wish in parsed]

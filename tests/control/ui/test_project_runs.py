@@ -8,7 +8,7 @@ import pytest
 
 from control.fake_syncer import FakeSyncer, required_project
 from control.live import Background
-from mirror_contract import Failure, ProjectAbout, ProjectLink, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_contract import Failure, ProjectAbout, ProjectLink, Run, RunChange, RunKind, RunRequest, RunState, Trigger
 
 NOW = datetime.now(UTC)
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
@@ -39,12 +39,25 @@ def test_project_page_lists_runs_that_name_it(client: httpx2.Client, syncer: Fak
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\N{REPLACEMENT CHARACTER}gnp.exe" in part
     assert "…</bdi> and 1 more" in part
     assert "x" * 301 not in part
-    assert "A run lists its first hundred failures" in part
+    assert "A run lists its first hundred changes and failures" in part
+
+
+def test_project_page_lists_runs_that_changed_it(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project's page says what a run changed about it."""
+    changes = {"r1": RunChange(project="six", files_fetched=1_200), "r2": RunChange(project="six", withdrawn=True)}
+    for run_id, change in changes.items():
+        log(syncer, run_id)
+        syncer.runs[run_id] = syncer.runs[run_id].model_copy(update={"changes": [change]})
+    part = client.get("/ui/projects/six").text.partition('<h2 id="runs">')[2].partition("<h2")[0]
+    assert re.findall(r"downloaded 1,200 files|removed its page", part) == [
+        "removed its page",
+        "downloaded 1,200 files",
+    ]
 
 
 def test_project_page_says_what_it_does_not_know(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """Without such a run, the page says so."""
-    assert "None of the last 500 runs failed on it" in client.get("/ui/projects/six").text
+    assert "None of the last 5,000 runs changed it" in client.get("/ui/projects/six").text
 
 
 @pytest.mark.proves("security/upstream")

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
         FilePreview,
         PolicyCandidate,
         PolicyCheck,
+        PolicyFact,
+        PolicyFile,
         PolicyProblem,
         PolicyState,
         ProjectChanges,
     )
     from mirror_contract.project import HeldFile, Project, ProjectAbout, ProjectFile, ProjectLink
     from mirror_contract.release import Release, ReleaseRequest
-    from mirror_contract.run import Counts, ProjectName, Run, RunRequest
+    from mirror_contract.run import Counts, ProjectName, Run, RunChange, RunRequest
     from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
     from mirror_contract.words import (
         Absence,
@@ -65,6 +67,8 @@ __all__ = [
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
+    "PolicyFact",
+    "PolicyFile",
     "PolicyProblem",
     "PolicyState",
     "Project",
@@ -82,6 +86,7 @@ __all__ = [
     "RequirementState",
     "Requirer",
     "Run",
+    "RunChange",
     "RunKind",
     "RunRequest",
     "RunState",
@@ -100,10 +105,11 @@ _NAMES = {
     "dependencies": "DependencySummary KeptRelease ProjectDependencies Requirement Requirer UnmetRequirement",
     "failure": "Failure",
     "names": "parse_project_name",
-    "policy": "FileChanges FilePreview PolicyCandidate PolicyCheck PolicyProblem PolicyState ProjectChanges",
+    "policy": "FileChanges FilePreview PolicyCandidate PolicyCheck PolicyFact PolicyFile PolicyProblem PolicyState "
+    "ProjectChanges",
     "project": "HeldFile Project ProjectAbout ProjectFile ProjectLink",
     "release": "Release ReleaseRequest",
-    "run": "Counts ProjectName Run RunRequest",
+    "run": "Counts ProjectName Run RunChange RunRequest",
     "status": "Disk HeldSummary PendingRemoval Schedule Status",
     "words": "Absence Choice ProjectSort ProjectState RequirementState RunKind RunState SelectionCause Trigger "
     "UnmetReason",

@@ -28,3 +28,18 @@ class Failure:
         """Return what is known, by name."""
         known = {"project": self.project, "file": self.file, "reason": self.reason}
         return {name: value for name, value in known.items() if value is not None}
+
+
+def cause(reason: str) -> str:
+    """Return a reason without what differs among projects: paths, quoted words, and numbers except statuses."""
+    words, before = list[str](), ""
+    for word in reason.split():
+        if "://" in word:
+            scheme, _, rest = word.partition("://")
+            words.append(f"{scheme}://{rest.partition('/')[0]}/…")
+        elif before != "answered" and (word[0] in "'\"" or any(map(str.isdigit, word))):
+            words.append("…")
+        else:
+            words.append(word)
+        before = word
+    return " ".join(words)

@@ -18,10 +18,22 @@ class PolicyProblem(BaseModel):
         return self.message if self.line is None else f"line {self.line}: {self.message}"
 
 
+class PolicyFact(BaseModel):
+    """One thing that the policy in force says, in words."""
+
+    about: str = Field(examples=["age"])
+    text: str = Field(examples=["files wait 7 days"])
+
+
 class PolicyState(BaseModel):
     """The policy in force, and the mistakes in the policy file."""
 
     file: str = Field(description="The file that the syncer read last.")
+    read_at: datetime | None = Field(
+        default=None,
+        description="When the policy in force was read; absent: it is the last good one of before a start.",
+    )
+    facts: list[PolicyFact] = Field(default=[], description="The policy in force in words.")
     starter: bool = Field(
         default=False, description="The shipped mirror.example.toml is in force: there is no mirror.toml yet."
     )
@@ -46,6 +58,13 @@ class PolicyState(BaseModel):
                 "cp config/mirror.example.toml config/mirror.toml and edit the copy"
             )
         return "mirror.toml" + ("; the next run uses its latest changes" if self.changed else "")
+
+
+class PolicyFile(BaseModel):
+    """The content of the policy file that is in force."""
+
+    state: PolicyState
+    text: str = Field(description="TOML; of the last good file if the present one cannot be used.")
 
 
 class PolicyCandidate(BaseModel):

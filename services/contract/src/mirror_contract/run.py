@@ -125,6 +125,15 @@ class Counts(BaseModel):
     bytes_verified: int = 0
 
 
+class RunChange(BaseModel):
+    """What a run changed about one project."""
+
+    project: str
+    newest_version: str | None = Field(default=None, description="The newest version on its page after the run.")
+    files_fetched: int = Field(default=0, description="Files that the run downloaded for it.")
+    withdrawn: bool = Field(default=False, description="The run removed the project's page.")
+
+
 class Run(BaseModel):
     """A run in its current state."""
 
@@ -139,8 +148,17 @@ class Run(BaseModel):
     failures: list[Failure] = Field(
         default=[], description="The first hundred failures; `counts` includes all of them."
     )
+    changes: list[RunChange] = Field(
+        default=[], description="The first hundred projects whose page it changed or removed; `counts` has all."
+    )
+    phases: dict[str, float] = Field(
+        default={},
+        description="Seconds that each phase took, in order; empty until the run has ended or if "
+        "an earlier version ran it. After a restart of the syncer, only what the last process did.",
+    )
     message: str | None = Field(default=None, description="What happened and what to do.")
 
     def names(self, project: str) -> bool:
-        """Return whether its request or one of its failures names a project."""
-        return project in (self.request.projects or ()) or any(one.project == project for one in self.failures)
+        """Return whether its request, one of its failures or one of its changes names a project."""
+        named = {*(self.request.projects or ()), *(one.project for one in self.failures)}
+        return project in named or any(one.project == project for one in self.changes)

@@ -85,6 +85,7 @@ class Status(BaseModel):
     policy: PolicyState | None = Field(default=None, description="Absent: a syncer of before did not say.")
     running: list[Run] = []
     queued: list[Run] = []
+    in_hand: list[str] = Field(default=[], description="The first twenty projects that are being worked on.")
     serial: int | None = Field(default=None, description='Only with `scope = "everything"`.')
     upstream_serial: int | None = Field(default=None, description='Only with `scope = "everything"`.')
     upstream_news_at: datetime | None = Field(

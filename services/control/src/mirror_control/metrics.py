@@ -1,6 +1,7 @@
 """The exposition for Prometheus: the syncer's metrics, and whether the syncer answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -59,6 +60,33 @@ class Exposition(Collector):
         build.add_metric(["control", self._version], 1)
         yield build
         yield GaugeMetricFamily(_UP, "1 if the syncer answers control, 0 otherwise.", value=self._syncer_up)
+
+
+class PageMetrics(Collector):
+    """
+    Where the page is, for links in alerts and dashboards, and when the certificate ends that nginx serves.
+
+    Args:
+        url: the address of the mirror.
+        certificate_end: None without HTTPS.
+    """
+
+    def __init__(self, url: str, *, certificate_end: datetime | None) -> None:
+        self._url = url
+        self._end = certificate_end
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both families."""
+        page = GaugeMetricFamily(
+            f"{PREFIX}page_info", "The mirror's address for people, MIRROR_PAGE_URL; always 1.", labels=["url"]
+        )
+        page.add_metric([self._url], 1)
+        yield page
+        yield GaugeMetricFamily(
+            f"{PREFIX}certificate_end_timestamp_seconds",
+            "Unix time at which the certificate ends that nginx serves; 0 without HTTPS.",
+            value=self._end.timestamp() if self._end else 0,
+        )
 
 
 def _may_repeat(family: Metric) -> bool:

@@ -74,6 +74,16 @@ def _check_syncer_url(text: str) -> str:
     return text.rstrip("/") + "/"
 
 
+def _check_web_url(text: str | None) -> str | None:
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    plain = re.fullmatch(r"https?://[^\s\"'<>{}`\\@?#]+", text)
+    if plain is None or not parts.hostname:
+        raise ValueError("must be a web address without a login, such as https://mirror.example.org:8443")
+    return text.rstrip("/")
+
+
 def _parse_hosts(value: object) -> object:
     return parse_hosts(value) if isinstance(value, str) else value
 
@@ -127,6 +137,8 @@ class Settings(BaseSettings):
     control_state: Annotated[Path, AfterValidator(_check_writable)] = Path("/var/lib/pypi-mirror-control")
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 the container's network is private
     hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)] = ()
+    page_url: Annotated[str, AfterValidator(_check_web_url)] = "http://localhost:8080"
+    grafana_url: Annotated[str | None, AfterValidator(_check_web_url)] = None
     access_log: Path = Path("/logs")
     downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_parse_days)] = timedelta(days=400)
     syncer_url: Annotated[str, AfterValidator(_check_syncer_url)] = "http://127.0.0.1:8090/"

@@ -146,6 +146,9 @@ def runs(
     state: Annotated[list[RunState] | None, typer.Option(help="Only this state (repeatable).")] = None,
     kind: Annotated[RunKind | None, typer.Option(help="Only this kind.")] = None,
     trigger: Annotated[list[Trigger] | None, typer.Option(help="Only runs of this origin (repeatable).")] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs that name it, changed it, or failed to.")
+    ] = None,
     since: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Only runs created on or after this day, in UTC."),
@@ -158,7 +161,7 @@ def runs(
     if run_id is not None:
         run = call_control(context.obj, lambda control: control.get_run(run_id))
         return show(run, views.run(run), as_json=as_json)
-    filters = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
+    filters = {"state": state or [], "trigger": trigger or [], "kind": kind, "project": project, "since": since}
     wanted = parse_options(RunFilter, **filters, limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_runs(wanted))
     return show_page(page, views.runs(page.items), as_json=as_json)

@@ -20,9 +20,11 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 TOKEN_FIELD: Final = "token"  # noqa: S105 a name
 MAX_FORM_BYTES: Final = 16 << 10
 """A line of 2,000 characters and its reason, percent-encoded."""
+_MAX_BYTES_OF: Final = {"/ui/policy/check": 1 << 20}
+"""Forms that are longer: a whole mirror.toml."""
 _MAX_FIELDS: Final = 20
 
-_TOO_LONG: Final = f"The form is longer than {MAX_FORM_BYTES:,} bytes; shorten its texts."
+_TOO_LONG: Final = "The form is longer than {:,} bytes; shorten its texts."
 _FOREIGN: Final = "This form was sent by a page of another site. Open the mirror's own page, and send its form."
 _NO_FORM: Final = f"The page takes forms of the type {FORM_TYPE}; programs use the API, see /api/docs."
 
@@ -48,9 +50,12 @@ class FormToken:
             return await problem_response(403, _FOREIGN)(scope, receive, send)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
             return await problem_response(415, _NO_FORM)(scope, receive, send)
-        body = await _read(receive)
+        limit = _MAX_BYTES_OF.get(scope["path"], MAX_FORM_BYTES)
+        body = await _read(receive, limit=limit)
         if body is None:
-            return await problem_response(413, _TOO_LONG, headers={"Connection": "close"})(scope, receive, send)
+            return await problem_response(413, _TOO_LONG.format(limit), headers={"Connection": "close"})(
+                scope, receive, send
+            )
         try:
             fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError:
@@ -69,7 +74,7 @@ def form_of(request: Request) -> Mapping[str, str]:
     return cast("Mapping[str, str]", request.scope["state"]["form"])
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, *, limit: int) -> bytes | None:
     """Return the body; None if it is too long."""
     body = bytearray()
     while True:
@@ -77,7 +82,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":
             return bytes(body)
         body += message.get("body", b"")
-        if len(body) > MAX_FORM_BYTES:
+        if len(body) > limit:
             return None
         if not message.get("more_body"):
             return bytes(body)

@@ -8,6 +8,8 @@ from mirror_control.access.named_tokens import Tokens
 from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.syncer.history import SyncHistory
+from mirror_control.syncer.last_answers import LastAnswers
+from mirror_control.syncer.recent_changes import DayOfChanges
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
 
@@ -22,6 +24,14 @@ def _tokens(request: Request) -> Tokens:
 
 def _history(request: Request) -> SyncHistory:
     return cast("SyncHistory", request.app.state.history)
+
+
+def _day(request: Request) -> DayOfChanges:
+    return cast("DayOfChanges", request.app.state.day_of_changes)
+
+
+def _last_answers(request: Request) -> LastAnswers:
+    return cast("LastAnswers", request.app.state.last_answers)
 
 
 def _statistics(request: Request) -> Statistics:
@@ -39,6 +49,8 @@ def _watches(request: Request) -> RunWatches:
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 AllTokens = Annotated[Tokens, Depends(_tokens)]
 FullSyncs = Annotated[SyncHistory, Depends(_history)]
+Day = Annotated[DayOfChanges, Depends(_day)]
+Remembered = Annotated[LastAnswers, Depends(_last_answers)]
 Counts = Annotated[Statistics, Depends(_statistics)]
 AccessLogIntake = Annotated[Intake, Depends(_intake)]
 AllWatches = Annotated[RunWatches, Depends(_watches)]

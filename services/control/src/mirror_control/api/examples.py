@@ -24,6 +24,8 @@ from mirror_contract import (
     LineSource,
     PendingRemoval,
     PolicyCheck,
+    PolicyFact,
+    PolicyFile,
     PolicyState,
     Project,
     ProjectChanges,
@@ -35,6 +37,7 @@ from mirror_contract import (
     RequirementState,
     Requirer,
     Run,
+    RunChange,
     RunKind,
     RunRequest,
     RunState,
@@ -72,9 +75,23 @@ _RUN: Final = Run(
     started_at=_NOW,
     finished_at=_NOW + timedelta(seconds=4),
     counts=Counts(projects_planned=2, projects_done=2, projects_changed=1, files_fetched=2, bytes_fetched=263_104),
+    changes=[RunChange(project="requests", newest_version="2.32.5", files_fetched=2)],
+    phases={"plan": 0.1, "transfer": 3.2, "publish": 0.4},
+)
+_POLICY: Final = PolicyState(
+    file="/etc/pypi-mirror/mirror.toml",
+    read_at=_NOW,
+    facts=[PolicyFact(about="scope", text="only what lines select"), PolicyFact(about="age", text="files wait 7 days")],
 )
 _QUEUED: Final = _RUN.model_copy(
-    update={"state": RunState.QUEUED, "started_at": None, "finished_at": None, "counts": Counts()}
+    update={
+        "state": RunState.QUEUED,
+        "started_at": None,
+        "finished_at": None,
+        "counts": Counts(),
+        "changes": [],
+        "phases": {},
+    }
 )
 _SIX: Final = Project(
     name="six",
@@ -128,6 +145,7 @@ _ADDED: Final = AddedLine(
 )
 
 _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
+    "PolicyFile": PolicyFile(state=_POLICY, text='[mirror]\nprojects = ["requests", "urllib3"]\n'),
     "Run": _RUN,
     "RunPage": RunPage(items=[_RUN], next=_RUN.id),
     "Project": _SIX.model_copy(
@@ -204,7 +222,7 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
             proofs=6,
             unmet=dict.fromkeys(UnmetReason, 0) | {_UNMET.reason: 1},
         ),
-        policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
+        policy=_POLICY,
         failing=[_FAILING],
     ),
     "PolicyCheck": PolicyCheck(

@@ -1,10 +1,10 @@
-"""The call that checks a candidate for mirror.toml."""
+"""Calls for the policy: the one in force, and the check of a candidate for mirror.toml."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from mirror_contract import PolicyCandidate, PolicyCheck
+from mirror_contract import PolicyCandidate, PolicyCheck, PolicyFile
 from mirror_control.access.auth import needs_read
 from mirror_control.api.dependencies import Syncer
 from mirror_control.problems import problem_responses
@@ -12,6 +12,12 @@ from mirror_control.problems import problem_responses
 router = APIRouter(prefix="/policy", tags=["policy"], responses=problem_responses(413, 422, 502, 503))
 
 _EXAMPLES = [{"text": '[mirror]\nprojects = ["requests", "django>=5.2,<6"]\n'}]
+
+
+@router.get("", dependencies=[needs_read], responses=problem_responses(401, 403))
+async def show(syncer: Syncer) -> PolicyFile:
+    """Return the policy in force in words, the mistakes of its file, and the file's text."""
+    return await syncer.get_policy()
 
 
 @router.post("/check", dependencies=[needs_read], responses=problem_responses(401, 403))

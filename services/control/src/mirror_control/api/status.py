@@ -2,13 +2,14 @@
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mirror_contract import Status
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.dependencies import AccessLogIntake, Syncer
 from mirror_control.downloads.edge_metrics import EdgeMetrics
+from mirror_control.metrics import PageMetrics
 from mirror_control.problems import problem_responses
 
 router = APIRouter(prefix="/status", tags=["status"], dependencies=[open_to_all])
@@ -22,10 +23,12 @@ async def show(syncer: Syncer) -> Status:
 
 
 @metrics.get("")
-async def scrape(syncer: Syncer, intake: AccessLogIntake) -> Response:
+async def scrape(request: Request, syncer: Syncer, intake: AccessLogIntake) -> Response:
     """Return the metrics of the syncer and of control in one scrape; an edge has no syncer."""
     if edge := await asyncio.to_thread(intake.edge_state):
         text = generate_latest(intake.metrics) + generate_latest(EdgeMetrics(intake.metrics.cached, edge))
     else:
-        text = generate_latest(await syncer.get_exposition()) + generate_latest(intake.metrics)
+        page = PageMetrics(request.app.state.page_url, certificate_end=await asyncio.to_thread(intake.certificate_end))
+        exposition = await syncer.get_exposition()
+        text = b"".join(map(generate_latest, (exposition, intake.metrics, page)))
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

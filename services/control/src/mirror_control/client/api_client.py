@@ -21,6 +21,7 @@ from mirror_contract import (
     AddedLineRequest,
     PolicyCandidate,
     PolicyCheck,
+    PolicyFile,
     Project,
     Release,
     ReleaseRequest,
@@ -210,6 +211,10 @@ class ApiClient:
         """Remove the added line of a project; return it with the run that puts this into force."""
         headers: dict[str, str] = {"X-Trigger": trigger}
         return parse_response(AddedLine, await self.call("DELETE", f"projects/{name}", headers=headers))
+
+    async def get_policy(self) -> PolicyFile:
+        """Return the policy in force, with the text of its file."""
+        return parse_response(PolicyFile, await self.call("GET", "policy"))
 
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
         """Check a candidate for mirror.toml."""

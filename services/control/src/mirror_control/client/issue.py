@@ -1,5 +1,6 @@
 """An issue that needs a person: what is wrong, since when, what still works, and what to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ class Issue:
         detail: the message of the syncer or of upstream.
         since: when it began, or the last time it was known to be absent; None if unknown.
         remedy: what to do; commands are in backquotes.
+        offers: what the page offers to do: the fields of its form, see ``ui/actions``.
     """
 
     level: HealthLevel
@@ -34,3 +36,4 @@ class Issue:
     since: datetime | None = None
     still_works: str
     remedy: str
+    offers: tuple[Mapping[str, str], ...] = ()

@@ -13,6 +13,7 @@ SYNC_OVERDUE_AFTER = timedelta(hours=26)
 # The syncer's clock and control's may differ.
 _SCHEDULE_TOLERANCE = timedelta(minutes=10)
 # At least one of 10,000 projects changes within an hour, so six hours without changes mean a frozen cache or upstream.
+_SYNC = {"name": "sync"}
 _UPSTREAM_STALE_AFTER, _UPSTREAM_STALE_MIN_PROJECTS = timedelta(hours=6), 10_000
 
 
@@ -77,6 +78,7 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
                 else "Nothing has been mirrored yet",
                 still_works=describe_stock(status),
                 remedy=f"`{MIRRORCTL} sync` starts a sync. {_describe_next_run(status, now=now)}",
+                offers=(_SYNC,),
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED) and (recovering := _find_recovery(status, run)) is not None:
@@ -101,6 +103,7 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
                 still_works=f"{describe_stock(status)} Later changes at upstream are missing.",
                 remedy=f"{_remedy_of_failed_sync(status, run)} `{MIRRORCTL} sync` retries at once. "
                 f"{_describe_next_run(status, now=now)}",
+                offers=(_SYNC,),
             )
         ]
     planned = status.schedule.next_run_at
@@ -146,6 +149,7 @@ def _find_withheld_removals(status: Status) -> list[Issue]:
             remedy="`docker compose run --rm --no-deps -T syncer plan` lists them and changes nothing. So many "
             "removals may be a mistake at upstream or in mirror.toml: once it is corrected, the next sync withholds "
             f"nothing. If they are intended: `{MIRRORCTL} sync --allow-removals {withheld}`.",
+            offers=({"name": "allow-removals", "number": str(withheld)},),
         )
     ]
 
@@ -196,6 +200,7 @@ def _find_schedule_issues(status: Status) -> list[Issue]:
             since=status.schedule.paused_since,
             still_works=f"{describe_stock(status)} Runs that a person requests still start.",
             remedy=f"`{MIRRORCTL} resume` starts scheduled runs again.",
+            offers=({"name": "resume"},),
         )
     ]
 

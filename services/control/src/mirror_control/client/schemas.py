@@ -143,15 +143,16 @@ class RunFilter(Filter):
     state: list[RunState] = Field(default=[], description="Any of these values.")
     kind: RunKind | None = None
     trigger: list[Trigger] = Field(default=[], description="Any of these values.")
-    project: ProjectName | None = Field(
-        default=None,
-        description="Of the latest 500 runs, those that name it in their request or among the failures that they list.",
-        examples=["requests"],
-    )
     since: Annotated[datetime, BeforeValidator(_check_time), AfterValidator(_to_utc)] | None = Field(
         default=None,
         description="Created at or after this time; UTC unless it has an offset; a day means its start.",
         examples=["2026-11-22T16:12:33Z", "2026-11-22"],
+    )
+    project: ProjectName | None = Field(
+        default=None,
+        description="Only those of the last 5,000 runs that name it: in the request, the first hundred failures or the "
+        "first hundred changes.",
+        examples=["django"],
     )
 
 

@@ -39,6 +39,7 @@ def find_damage_issues(status: Status) -> list[Issue]:
             still_works="Clients reject a damaged file by its hash. All other files can be installed.",
             remedy=f"`{MIRRORCTL} verify --repair --follow` downloads them again; `{MIRRORCTL} runs` lists them. "
             "Check the disk and the kernel log.",
+            offers=({"name": "repair"},),
         )
     ]
 
@@ -56,6 +57,7 @@ def find_space_issues(status: Status) -> list[Issue]:
                 title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
                 still_works="Everything works until free space falls below MIRROR_DISK_RESERVE; then downloads stop.",
                 remedy=f"Enlarge the volume, or mirror less (`mirror.toml`).{_describe_pending_removal(status)}",
+                offers=({"name": "collect"},) if status.pending_removal and status.pending_removal.bytes else (),
             )
         )
     if disk.free_inodes is not None and disk.free_inodes < _MIN_FREE_INODES:

@@ -18,6 +18,7 @@ from typing import NoReturn
 import structlog
 
 from mirror_control.downloads.access_log import AccessLog, MinuteFile
+from mirror_control.downloads.certificate import read_certificate_end
 from mirror_control.downloads.edge_metrics import EdgeState
 from mirror_control.downloads.serving_metrics import ServingMetrics
 from mirror_control.downloads.store import Position, Store, StoreError
@@ -61,6 +62,10 @@ class Intake:
     def edge_state(self) -> EdgeState | None:
         """Return what nginx reports as an edge; None on an origin."""
         return EdgeState.load(self._log.directory)
+
+    def certificate_end(self) -> datetime | None:
+        """Return when the certificate that nginx serves ends; None without HTTPS."""
+        return read_certificate_end(self._log.directory)
 
     async def count_forever(self) -> NoReturn:
         """

@@ -16,7 +16,6 @@ from mirror_control.access.auth import RequireToken
 from mirror_control.access.form_token import FormToken
 from mirror_control.access.hosts import CheckHost, Hosts
 from mirror_control.api import (
-    docs,
     downloads,
     health,
     held,
@@ -41,9 +40,21 @@ from mirror_control.server.head import HeadAsGet
 from mirror_control.settings import Settings
 from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
+from mirror_control.syncer.last_answers import LastAnswers
+from mirror_control.syncer.recent_changes import DayOfChanges
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui import download_pages, pages, project_forms, project_pages
+from mirror_control.ui import (
+    action_pages,
+    docs_page,
+    download_pages,
+    pages,
+    policy_page,
+    project_forms,
+    project_pages,
+    run_pages,
+    status_page,
+)
 from mirror_control.ui.problem_pages import ProblemPages
 
 VERSION = version("pypi-mirror-control")
@@ -109,7 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         openapi_url="/api/openapi.json",
-        # FastAPI's pages load scripts from a CDN, which the mirror's users may not reach; api/docs.py replaces them.
+        # FastAPI's pages load scripts from a CDN, which the mirror's users may not reach; see ui/docs_page.py.
         docs_url=None,
         redoc_url=None,
         # A redirect would contain control's own address, which clients outside the proxy cannot reach.
@@ -118,7 +129,11 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.tokens = tokens
+    app.state.page_url = settings.page_url
+    app.state.grafana_url = settings.grafana_url
     app.state.history = SyncHistory()
+    app.state.day_of_changes = DayOfChanges()
+    app.state.last_answers = LastAnswers()
     app.state.osv_slots = asyncio.Semaphore(osv.MAX_ANSWERS)
     app.state.intake = intake
     app.state.statistics = Statistics(store)
@@ -141,7 +156,11 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         health.router,
         status.metrics,
-        docs.router,
+        docs_page.router,
+        status_page.router,
+        run_pages.router,
+        policy_page.router,
+        action_pages.router,
         download_pages.router,
         project_forms.router,
         project_pages.router,

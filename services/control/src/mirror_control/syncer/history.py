@@ -5,8 +5,9 @@ from mirror_control.client.api_client import ApiError
 from mirror_control.client.schemas import RunFilter
 from mirror_control.syncer.syncer_client import SyncerClient
 
-# A sync every half hour makes 96 in two days. With many failures, a page may hold fewer.
-_MAX_SYNCS = 100
+# Most of a day of syncs every half hour: more would not fit into a page of 150 kB. With many failures, an answer holds
+# fewer.
+_MAX_SYNCS = 40
 _MAX_PAGES = 50
 _ENDED = [state for state in RunState if state.ended]
 

@@ -1,6 +1,7 @@
 """The client of the syncer's API, which falls back to the last known answers."""
 
 import asyncio
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from mirror_control.client.api_client import (
 from mirror_control.metrics import Exposition, parse_exposition
 from mirror_control.problems import problem_response, to_response
 from mirror_control.state import LastGoodAnswer
+from mirror_control.syncer.disk_history import DiskHistory
+from mirror_control.syncer.run_speed import RunSpeeds
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +56,8 @@ class SyncerClient(ApiClient):
         self._status = LastGoodAnswer(state / "last-status.json", parse=partial(parse_response, Status))
         self._families = LastGoodAnswer(state / "last-metrics.txt", parse=parse_exposition)
         self._failing_calls: set[str] = set()
+        self.speeds = RunSpeeds()
+        self.disk_history = DiskHistory(state / "disk-history.json")
 
     async def get_status(self) -> Status:
         """
@@ -61,7 +66,10 @@ class SyncerClient(ApiClient):
         Raises:
             ApiError: the call failed.
         """
-        return await self._fetch(self._status, "status")
+        status = await self._fetch(self._status, "status")
+        self.speeds.record(status.running, now=time.monotonic())
+        self.disk_history.record(status)
+        return status
 
     async def get_status_or_last_known(self) -> Status:
         """
@@ -81,6 +89,11 @@ class SyncerClient(ApiClient):
     def last_known_status(self) -> Status | None:
         """The last known status, at most 15 s old while the syncer answers; None if no status is known."""
         return self._status.value
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last call for the status succeeded."""
+        return "status" not in self._failing_calls
 
     async def get_exposition(self) -> Exposition:
         """Return the current metrics, or the last known gauges if the call failed."""
@@ -108,6 +121,7 @@ class SyncerClient(ApiClient):
         try:
             self._status.save()
             self._families.save()
+            self.disk_history.save()
         except OSError as error:
             log.warning("writing the last known state failed", error=str(error))
 

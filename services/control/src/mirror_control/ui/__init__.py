@@ -1,8 +1,9 @@
 """
 The web page.
 
-Read ``pages`` first: it has the routes; those of projects are in ``project_pages``, which ``releases`` groups, and
-those of downloads in ``download_pages``, which ``chart`` draws. ``project_forms`` receives the forms of ``forms.html``,
-whose tokens ``access.form_token`` takes; ``problem_pages`` shows what was wrong with one. ``rendering`` renders the
-templates, ``assets`` loads scripts and styles.
+A module of routes per noun: ``status_page``, ``run_pages``, ``policy_page``, ``project_pages``, ``download_pages``;
+``pages`` has the others. ``actions`` says what a person may do from the page, and ``action_pages`` does it;
+``project_forms`` receives the forms of ``forms.html``. ``access.form_token`` takes their token, and ``problem_pages``
+shows what was wrong with one. ``releases`` and ``failure_groups`` group what a page shows, ``chart`` draws it.
+``rendering`` renders the templates, ``assets`` loads scripts and styles.
 """

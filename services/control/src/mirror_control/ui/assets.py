@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-_OWN_FILES = ("style.css", "page.js", "icon.svg")
+_OWN_FILES = ("style.css", "docs.css", "page.js", "icon.svg")
 # services/control/assets/fetch downloads these from npm. Without them, the page works as without JavaScript.
 _VENDORED_FILES = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")
 

@@ -74,12 +74,7 @@ async function pressed(button, act) {
   }
 }
 
-async function startRun(request) {
-  const run = await change("/runs", request);
-  if (run) notify(`The run is ${run.state}:`, run);
-}
-
-// A form of forms.html: without scripts, the browser sends it with the token to the page.
+// A form: without scripts, the browser sends it with the token to the page.
 async function sendForm(form) {
   const [method, path] = form.dataset.call.split(" ");
   const { token: _, ...fields } = Object.fromEntries(new FormData(form));
@@ -93,7 +88,7 @@ async function sendForm(form) {
 // --- Copying: over plain HTTP, browsers offer pages no clipboard, but the page can copy a selection.
 
 async function copy(button) {
-  const text = element(button.dataset.copy);
+  const text = button.dataset.copy ? element(button.dataset.copy) : button.previousElementSibling;
   if (navigator.clipboard) await navigator.clipboard.writeText(text.textContent);
   else {
     getSelection().selectAllChildren(text);
@@ -104,8 +99,7 @@ async function copy(button) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button");
-  if (button?.dataset.run) pressed(button, () => startRun(button.dataset.run));
-  if (button?.dataset.copy) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
+  if (button?.dataset.copy !== undefined) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
 });
 
 document.addEventListener("submit", (event) => {

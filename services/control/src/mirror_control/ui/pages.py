@@ -1,6 +1,5 @@
-"""The routes of the web page, which works without JavaScript; only changes need it, and use the API."""
+"""The smaller pages, and what all pages need; everything works without scripts."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,10 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from mirror_contract import UnmetReason, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
-from mirror_control.api.dependencies import FullSyncs, Syncer
-from mirror_control.api.runs import RunId
+from mirror_control.api.dependencies import Syncer
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.health import assess_health, assess_unknown_status
 from mirror_control.client.schemas import HeldDecision, HeldFilter, UnmetFilter
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.rendering import ASSETS, render
@@ -29,29 +26,6 @@ Text = Annotated[str, Query(max_length=4096)]
 async def redirect() -> Response:
     """Redirect to the page by a relative URL, because only the client knows the address that it used."""
     return RedirectResponse("ui/", status_code=302)
-
-
-@router.get("/ui/")
-async def status(request: Request, syncer: Syncer, history: FullSyncs) -> Response:
-    """Show issues first: since when, what still works, and what to do; then the facts."""
-    try:
-        found = await syncer.get_status_or_last_known()
-    except ApiError as error:
-        verdict = assess_unknown_status(str(error))
-        return render(request, "status.html", verdict=verdict, status=None, runs=[], status_code=503)
-    verdict = assess_health(found, now=datetime.now(UTC))
-    runs = await history.get_syncs(syncer, found)
-    return render(request, "status.html", verdict=verdict, status=found, runs=runs)
-
-
-@router.get("/ui/runs/{run_id}")
-async def run(request: Request, syncer: Syncer, run_id: RunId) -> Response:
-    """Show the progress and the failures of a run."""
-    try:
-        found = await syncer.get_run(run_id)
-    except ApiError as error:
-        return render_api_error(request, error, title=f"Run {run_id}")
-    return render(request, "run.html", run=found)
 
 
 @router.get("/ui/held")
@@ -90,6 +64,12 @@ async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Te
 async def use(request: Request) -> Response:
     """Show the configuration of clients, with the address that this request was sent to."""
     return render(request, "use.html", mirror=Address.of_request(request.headers))
+
+
+@router.get("/ui/alerts")
+async def alerts(request: Request) -> Response:
+    """Show the runbook of each alert; the alerts link here."""
+    return render(request, "alerts.html")
 
 
 @router.get("/ui/static/{digest}/{name}")

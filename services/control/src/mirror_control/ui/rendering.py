@@ -15,6 +15,7 @@ from mirror_contract.text import printable
 from mirror_control.api.address import root_of
 from mirror_control.client import formatting
 from mirror_control.ui import assets
+from mirror_control.ui.actions import make_action
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -49,6 +50,17 @@ def _prose(text: str) -> Markup:
     return Markup().join((code if odd % 2 else text_part).format(part) for odd, part in parts)
 
 
+def _remedy(text: str) -> Markup:
+    """Return a remedy of our own with a button that copies each command; never for text of anybody else."""
+    button = Markup(' <button type="button" class="act copy" data-copy="">Copy<span class="unseen"> {}</span></button>')
+    parts = [_prose(f"`{part}`" if odd % 2 else part) for odd, part in enumerate(text.split("`"))]
+    commands = [part if odd % 2 else "" for odd, part in enumerate(text.split("`"))]
+    return Markup().join(
+        part + (button.format(command) if command.startswith("docker compose ") and "NAME" not in command else "")
+        for part, command in zip(parts, commands, strict=True)
+    )
+
+
 def _time(time: datetime | None) -> Markup:
     """Return a relative time whose tooltip has the exact one."""
     if time is None:
@@ -67,13 +79,35 @@ def _seconds(run: Run) -> float:
     return ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
 
 
-def _remaining(run: Run) -> str:
-    """Return the estimated rest of a run; empty before 2 % are done, when it would be a guess."""
-    counts = run.counts
-    if counts.projects_done * 50 < counts.projects_planned or not counts.projects_done:
-        return ""
-    left = _seconds(run) / counts.projects_done * (counts.projects_planned - counts.projects_done)
-    return f"about {formatting.format_duration(left)} left"
+def _short(text: str, most: int) -> str:
+    """Return the beginning of a text that may have a megabyte, and how much is left out."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
+
+
+def _verbatim(text: str) -> Markup:
+    """Return a text of many lines; each is printable, and tabs stay."""
+    lines = ("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    return Markup("{}").format("\n".join(lines))
+
+
+def _type_of(schema: Mapping[str, Any]) -> str:
+    """Return a JSON Schema in words, such as ``list of Run`` or ``integer or null``."""
+    match schema:
+        case {"$ref": ref}:
+            text = str(ref).rpartition("/")[2]
+        case {"anyOf": choices}:
+            text = " or ".join(_type_of(choice) for choice in choices)
+        case {"enum": values}:
+            text = " | ".join(values)
+        case {"type": "array", "items": items}:
+            text = f"list of {_type_of(items)}"
+        case {"type": "object", "additionalProperties": dict() as value}:
+            text = f"map to {_type_of(value)}"
+        case {"type": kind, "format": form}:
+            text = f"{kind} ({form})"
+        case _:
+            text = str(schema.get("type", "anything"))
+    return text
 
 
 def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
@@ -90,11 +124,15 @@ def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
         "count": formatting.format_count,
         "machines": formatting.describe_machines,
         "prose": _prose,
-        "remaining": _remaining,
+        "remedy": _remedy,
         "seconds": _seconds,
+        "short": _short,
         "span": formatting.format_duration,
         "time": _time,
+        "type_of": _type_of,
+        "verbatim": _verbatim,
     }
+    pages.globals["make_action"] = make_action
     pages.globals["assets"] = {name: asset.url for name, asset in loaded.items()}
     return pages
 

@@ -22,8 +22,7 @@ _MAX_RUNS = 20_000
 # A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
 _MAX_KEYS = 20_000
-# A search for a project looks at the latest runs, ten days of half-hourly syncs: 4 ms if each has ten failures.
-_MAX_SEARCHED_RUNS = 500
+_MAX_SEARCHED_RUNS = 5_000  # for a project's name, of which there is no index: 0.07 s of documents of 7 kB
 _MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
 log = structlog.get_logger()
@@ -107,7 +106,7 @@ class RunLog:
         Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run.
 
         Args:
-            project: only those of the latest 500 that name it, in their request or among their failures.
+            project: only those among the last 5,000 that name it: in the request, the failures or the changes.
         """
         query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
@@ -116,11 +115,11 @@ class RunLog:
             query = query.where(run.c.whole == whole)
         if since is not None:
             query = query.where(run.c.id >= _first_id(since))
-        if before is not None:
-            query = query.where(run.c.id < before)
         if project is not None:
             older = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_SEARCHED_RUNS).limit(1).scalar_subquery()
             query = query.where(run.c.id > sa.func.coalesce(older, ""), run.c.document.contains(f'"{project}"'))
+        if before is not None:
+            query = query.where(run.c.id < before)
         # One query per state and trigger: for several at once SQLite would scan or sort all runs.
         of_states = [run.c.state == state for state in dict.fromkeys(states)] or [sa.true()]
         of_triggers = [run.c.trigger == trigger for trigger in dict.fromkeys(triggers)] or [sa.true()]

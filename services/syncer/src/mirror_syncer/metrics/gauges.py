@@ -34,6 +34,8 @@ class Snapshot:
     """Unix time of upstream's last change; 0 if never."""
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
+    paused_since: int = 0
+    """Unix time at which the schedule was paused; 0 if it is not."""
     disk: Disk | None = None
     policy_valid: bool = True
     policy_warnings: dict[PolicyWarning, int] = field(default_factory=dict)
@@ -105,6 +107,11 @@ class Gauges(Collector):
         yield from _policy_gauges(now)
         yield from _held_gauges(now)
         yield from _closure_gauges(now)
+        yield GaugeMetricFamily(
+            f"{PREFIX}_schedule_paused_timestamp_seconds",
+            "Unix time at which the schedule was paused; 0 if it is not paused.",
+            now.paused_since,
+        )
         if (next_run := self.next_run_at()) is not None:
             yield GaugeMetricFamily(
                 f"{PREFIX}_next_run_timestamp_seconds", "Unix time of the next scheduled run.", next_run.timestamp()

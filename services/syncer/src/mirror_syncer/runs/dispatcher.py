@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Failure, ProjectState
+from mirror_contract import Failure, ProjectState, RunChange
 from mirror_syncer.config import fingerprint
 from mirror_syncer.errors import (
     AbandonedError,
@@ -267,6 +267,14 @@ class Dispatcher:
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._context.project_list.mark_changed()
+            run.report.add_change(
+                RunChange(
+                    project=row.name,
+                    newest_version=row.newest_version,
+                    files_fetched=tally.fetched,
+                    withdrawn=outcome.publication.withdrawn,
+                )
+            )
         counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that is older than the list says is behind, which is no failure.
         if failures and row.state in (ProjectState.FAILING, ProjectState.BEHIND):

@@ -186,6 +186,7 @@ class Engine:
 
     def _finish(self, run: ActiveRun) -> None:
         state, message = ending(run)
+        run.document.phases = {name: round(seconds, 3) for name, seconds in run.progress.phases.items()}
         with contextlib.suppress(StateError):
             self._remember_news(run)
         self._runs.end(run, state, message=message)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from mirror_contract import Failure
+from mirror_contract.failure import cause
 
 log = structlog.get_logger()
 
@@ -62,18 +63,3 @@ class FailureLog:
             if found.count > found.logged:
                 found.logged = found.count
                 log.warning("more failures with the same cause", reason=reason, count=found.count)
-
-
-def cause(reason: str) -> str:
-    """Return a reason without what differs among projects: paths, quoted words, and numbers except statuses."""
-    words, before = list[str](), ""
-    for word in reason.split():
-        if "://" in word:
-            scheme, _, rest = word.partition("://")
-            words.append(f"{scheme}://{rest.partition('/')[0]}/…")
-        elif before != "answered" and (word[0] in "'\"" or any(map(str.isdigit, word))):
-            words.append("…")
-        else:
-            words.append(word)
-        before = word
-    return " ".join(words)

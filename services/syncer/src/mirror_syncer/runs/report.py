@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from mirror_contract import Failure, Run, RunKind
+from mirror_contract import Failure, Run, RunChange, RunKind
 from mirror_syncer.runs.failure_log import FailureLog
 
 _MAX_DOCUMENT_FAILURES = 100
+_MAX_DOCUMENT_CHANGES = 100
 _MAX_PROJECT_FAILURES = 20  # so that a page with a thousand bad files does not hide the failures of other projects
 
 
@@ -55,6 +56,17 @@ class RunReport:
         """Forget all failures so far."""
         self.failures.clear()
         self.failure_count = 0
+
+    def add_change(self, change: RunChange) -> None:
+        """Add what changed about a project to the document; a project is changed in several steps at times."""
+        changes = self._document.changes
+        for place, known in enumerate(changes):
+            if known.project == change.project:
+                files = known.files_fetched + change.files_fetched
+                changes[place] = change.model_copy(update={"files_fetched": files})
+                return
+        if len(changes) < _MAX_DOCUMENT_CHANGES:
+            changes.append(change)
 
     def record_response(self, *, responded: bool, started: float, first_failure: bool) -> None:
         """

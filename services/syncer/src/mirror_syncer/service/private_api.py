@@ -114,6 +114,7 @@ class PrivateApi:
                 web.get("/releases", self._release_api.releases),
                 web.post("/releases", self._release_api.release),
                 web.delete("/releases/{id}", self._release_api.revoke),
+                web.get("/policy", self.policy),
                 web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
@@ -137,6 +138,7 @@ class PrivateApi:
         kind = parse_member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
         triggers = [parse_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
         since = parse_time(request, "since")
+        project = request.query.get("project")
         limit = parse_limit(request)
         page = partial(
             self._mirror.catalog.runs.page,
@@ -144,7 +146,7 @@ class PrivateApi:
             kind=kind,
             triggers=triggers,
             since=since,
-            project=parse_name(project, "query/project") if (project := request.query.get("project")) else None,
+            project=None if project is None else parse_name(project, "query/project"),
             before=parse_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
@@ -266,6 +268,10 @@ class PrivateApi:
         )
         found = await self._read(request, read)
         return page_response(found, limit=limit, key=lambda last: last.place)
+
+    async def policy(self, _: web.Request) -> web.Response:
+        """The policy in force, with the text of its file."""
+        return json_response(await asyncio.to_thread(self._mirror.policy.file))
 
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""

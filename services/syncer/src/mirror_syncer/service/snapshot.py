@@ -31,6 +31,7 @@ def take_snapshot(context: RunContext, closure: ClosureFacts) -> Snapshot:
         news_at=catalog.news_at() or 0,
         queue=context.queue.depth(),
         running=frozenset(run.request.kind for run in context.runs.running()),
+        paused_since=int(catalog.recall(Fact.PAUSED) or 0),
         disk=disk,
         policy_valid=context.policy.error is None,
         policy_warnings=context.policy.count_warnings(),

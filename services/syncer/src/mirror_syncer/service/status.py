@@ -42,6 +42,7 @@ from mirror_syncer.service.timetable import Timetable
 from mirror_syncer.work.transfer import StoredPages
 
 _FAILING_SHOWN = 20
+_IN_HAND_SHOWN = 20
 # Of one project, which may have 40,000 files on PyPI: a few responses with 100,000 would fill control's memory.
 _MAX_FILES_SHOWN = 500
 _MAX_UNDATED_SHOWN = 100
@@ -111,6 +112,7 @@ class StatusReader:
             policy=mirror.policy.state(),
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.queued()],
+            in_hand=sorted(mirror.engine.context.queue.active_names())[:_IN_HAND_SHOWN],
             serial=serials and serials[0],
             upstream_serial=serials and serials[1],
             upstream_news_at=_time(mirror.catalog.news_at()),

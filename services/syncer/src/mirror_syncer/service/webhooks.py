@@ -35,6 +35,7 @@ from mirror_syncer.upstream.http.proxies import proxy_for
 
 log = structlog.get_logger()
 
+_MAX_CHANGES = 10
 _MAX_FAILURES = 10  # or fewer: a thousand of upstream's characters take up to 12 kB in JSON
 _MAX_BODY_BYTES = 20_000  # Standard Webhooks requires less, and a receiver may refuse more
 _MAX_WAITING = 100
@@ -279,7 +280,7 @@ def read_secret(path: Path | None) -> bytes:
 
 def _body(run: Run) -> bytes:
     data = run.model_dump(mode="json", exclude_none=True)
-    del data["failures"][_MAX_FAILURES:]
+    del data["failures"][_MAX_FAILURES:], data["changes"][_MAX_CHANGES:]
     body = {"type": "run.ended", "timestamp": data["finished_at"], "data": data}
     while len(encoded := json.dumps(body).encode()) >= _MAX_BODY_BYTES and data["failures"]:
         data["failures"].pop()

@@ -15,7 +15,7 @@ import structlog
 from packaging.utils import NormalizedName
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import PolicyState
+from mirror_contract import PolicyFile, PolicyState
 from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
 from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
@@ -24,6 +24,7 @@ from mirror_syncer.config.mirror_toml.tables import parse_policy, read_lines
 from mirror_syncer.config.policy.added_line import AddedLine
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.closure import Closure, Limits
+from mirror_syncer.config.policy.description import describe_policy
 from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.config.policy.project_policy import PAGE_FORMAT, stable_text
 from mirror_syncer.config.toml.document import DocumentError
@@ -81,6 +82,7 @@ class PolicySource:
         self._inputs = PolicyInputs(path.parent, state=state, keeps=keeps)
         self._error: PolicyError | None = None
         self._invalid_since: datetime | None = None
+        self._read_at: datetime | None = None
         self._starter_projects: frozenset[str] = frozenset()
         self._has_own = False
         self._is_open = False
@@ -205,12 +207,18 @@ class PolicySource:
         found, error = self._found, self._error
         return PolicyState(
             file=str(error.path if error else found.path),
+            read_at=self._read_at,
+            facts=describe_policy(self.current, added=len(self._inputs.added)),
             starter=found.starter,
             changed=found.policy != self._in_force.policy or self._inputs.changed(self._in_force.policy),
             warnings=list(islice(self._inputs.warnings(self.current), _MAX_WARNINGS)),
             problems=error.details if error else [],
             invalid_since=self._invalid_since,
         )
+
+    def file(self) -> PolicyFile:
+        """Return the content of the file in force."""
+        return PolicyFile(state=self.state(), text=self._in_force.content.decode("utf-8-sig", errors="replace"))
 
     def count_warnings(self) -> dict[PolicyWarning, int]:
         """Return the numbers of warnings by kind."""
@@ -272,6 +280,8 @@ class PolicySource:
 
     def _put_into_force(self) -> None:
         self._in_force = found = self._found
+        if self._error is None:
+            self._read_at = datetime.now(UTC)
         self._complete = self._inputs.complete(found.policy)
         self._has_own = self._has_own or not found.starter
         self._note_starters(found)

@@ -1,0 +1,95 @@
+"""The pages of runs: a list to filter, and a page for each with what it changed and what failed."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from mirror_contract import Run, RunKind, RunState, Trigger, parse_project_name
+from mirror_control.access.auth import open_to_all
+from mirror_control.api.dependencies import Remembered, Syncer
+from mirror_control.api.runs import RunId
+from mirror_control.client.api_client import ApiError
+from mirror_control.client.schemas import RunFilter
+from mirror_control.ui.api_errors import render_api_error
+from mirror_control.ui.failure_groups import describe_effect, group_by_cause
+from mirror_control.ui.rendering import render
+
+router = APIRouter(dependencies=[open_to_all])
+
+_PAGE_SIZE = 50
+_MAX_AFTER_LENGTH = 512
+
+Text = Annotated[str, Query(max_length=4096)]
+
+
+@router.get("/ui/runs")
+async def runs(  # noqa: PLR0917 - FastAPI's parameters
+    request: Request,
+    syncer: Syncer,
+    remembered: Remembered,
+    kind: Text = "",
+    state: Text = "",
+    trigger: Text = "",
+    project: Text = "",
+    after: Text = "",
+) -> Response:
+    """List runs, newest first; with a project, what each did with it."""
+    try:
+        name = parse_project_name(project) if project.strip() else None
+        wanted = RunFilter(
+            kind=RunKind(kind) if kind in list(RunKind) else None,
+            state=[RunState(state)] if state in list(RunState) else [],
+            trigger=[Trigger(trigger)] if trigger in list(Trigger) else [],
+            project=name,
+            after=after[:_MAX_AFTER_LENGTH] or None,
+            limit=_PAGE_SIZE,
+        )
+    except (ValueError, ValidationError) as error:
+        return render(request, "error.html", title="Runs", detail=str(error), status_code=422)
+    try:
+        found = await remembered.ask(wanted.model_dump_json(), partial(syncer.list_runs, wanted))
+    except ApiError as error:
+        return render_api_error(request, error, title="Runs")
+    return render(
+        request,
+        "runs.html",
+        found=found.value,
+        as_of=None if found.is_current else found.as_of,
+        project=name or "",
+        effects={one.id: describe_effect(one, name) for one in found.value.items} if name else {},
+        broken_by=_broken_by(found.value.items, name) if name and not after and not wanted.state else None,
+        chosen={"kind": kind, "state": state, "trigger": trigger},
+        choices={"kind": list(RunKind), "state": list(RunState), "trigger": list(Trigger)},
+    )
+
+
+@router.get("/ui/runs/{run_id}")
+async def run(request: Request, syncer: Syncer, remembered: Remembered, run_id: RunId) -> Response:
+    """Show the progress of a run, what it changed, its failures by cause, and how long its phases took."""
+    try:
+        found = await remembered.ask(f"run {run_id}", partial(syncer.get_run, run_id))
+    except ApiError as error:
+        return render_api_error(request, error, title=f"Run {run_id}")
+    return render(
+        request,
+        "run.html",
+        run=found.value,
+        as_of=None if found.is_current else found.as_of,
+        speed=syncer.speeds.speed_of(run_id) if found.is_current else None,
+        groups=group_by_cause(found.value.failures),
+    )
+
+
+def _broken_by(newest_first: list[Run], project: str) -> Run | None:
+    """Return the first of the latest runs in which a project failed without a success in between; None if none did."""
+    broken = None
+    for one in newest_first:
+        effect, _ = describe_effect(one, project)
+        if effect == "failed":
+            broken = one
+        elif effect == "succeeded":
+            break
+    return broken
