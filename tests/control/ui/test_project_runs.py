@@ -57,7 +57,7 @@ def test_project_page_lists_runs_that_changed_it(client: httpx2.Client, syncer: 
 
 def test_project_page_says_what_it_does_not_know(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """Without such a run, the page says so."""
-    assert "None of the last 5,000 runs changed it" in client.get("/ui/projects/six").text
+    assert "None of the last 1,000 runs changed it" in client.get("/ui/projects/six").text
 
 
 @pytest.mark.proves("security/upstream")

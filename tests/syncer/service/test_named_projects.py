@@ -70,3 +70,27 @@ async def test_runs_that_name_a_project_are_found(
     assert end is None
     assert [run.id for run in latest] == [failed]
     assert invalid.status == 422
+
+
+@pytest.mark.proves("security/clients")
+@pytest.mark.parametrize("word", ["kind", "sync", "projects"])
+async def test_search_for_a_word_of_every_run_reads_each_once(
+    serve: Serve, site: Site, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """A search for a name that stands in every run's document reads each of the latest once, however it filters."""
+    read, parse = list[str](), run_log._parse
+
+    def count(document: str, *, identifier: str) -> Run | None:
+        read.append(identifier)
+        return parse(document, identifier=identifier)
+
+    site.select("lib")
+    async with serve() as service:
+        for number in range(40):
+            log(service, number, projects=("lib",))
+        monkeypatch.setattr(run_log, "_parse", count)
+        monkeypatch.setattr(run_log, "_MAX_SEARCHED_RUNS", 30)
+        every = "".join(f"&state={one}" for one in RunState) + "".join(f"&trigger={one}" for one in Trigger)
+        found, _ = await service.read_list(f"/runs?project={word}&limit=1{every}", Run)
+    assert found == []
+    assert len(read) == len(set(read)) <= 30

@@ -150,7 +150,7 @@ class RunFilter(Filter):
     )
     project: ProjectName | None = Field(
         default=None,
-        description="Only those of the last 5,000 runs that name it: in the request, the first hundred failures or the "
+        description="Only those of the last 1,000 runs that name it: in the request, the first hundred failures or the "
         "first hundred changes.",
         examples=["django"],
     )
