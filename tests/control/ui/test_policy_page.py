@@ -1,7 +1,9 @@
 """The policy page: what is in force, the mistakes of the file, its text for token holders, and a preview."""
 
 import re
+import socket
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -83,6 +85,22 @@ def test_large_candidate_is_checked(client: httpx2.Client) -> None:
     assert client.post("/ui/policy/check", data={"token": TOKEN, "text": large}).status_code == 200
     refused = client.post("/ui/policy/check", data={"token": TOKEN, "text": large * 3})
     assert (refused.status_code, refused.headers["content-type"]) == (413, "text/html; charset=utf-8")
+
+
+@pytest.mark.proves("security/clients")
+@pytest.mark.parametrize("begin", ["token=wrong&text=", "text="])
+def test_long_form_is_not_read_without_a_token_in_front(client: httpx2.Client, begin: str) -> None:
+    """A long form whose first field is no valid token is refused before the rest of it has come."""
+    address = urlsplit(str(client.base_url))
+    assert address.hostname is not None
+    sent = begin.encode() + b"x" * 20_000
+    head = (
+        f"POST /ui/policy/check HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 900000\r\n\r\n"
+    )
+    with socket.create_connection((address.hostname, address.port or 80), timeout=20) as connection:
+        connection.sendall(head.encode() + sent)
+        assert connection.recv(12) == b"HTTP/1.1 401"
 
 
 def test_last_known_policy_stays(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:

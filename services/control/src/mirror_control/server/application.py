@@ -144,7 +144,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(CheckHost, hosts=Hosts(settings.hosts))
     app.add_middleware(RequireToken, tokens=tokens)
-    app.add_middleware(FormToken)
+    app.add_middleware(FormToken, tokens=tokens)
     app.add_middleware(ProblemPages)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
