@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, UnixConnector, web
 
 from mirror_syncer.config.listen import TcpPort, UnixSocket, parse_listen
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.service.listener import bound_socket
+from mirror_syncer.service.process import _serving
 
 
 def knock(path: Path) -> None:
@@ -99,3 +101,20 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         where = TcpPort("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(MirrorError, match=f"^MIRROR_LISTEN={where}: Address already in use$"):
             bound_socket(where).__enter__()
+
+
+async def test_request_for_a_hundred_long_names_is_taken(tmp_path: Path) -> None:
+    """A hundred names as long as anybody can invent, on control's page of misses, are one request."""
+
+    async def count(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(request.query.getall("name"))))
+
+    application = web.Application()
+    application.router.add_get("/projects", count)
+    path, query = tmp_path / "syncer.sock", "&".join(["name=" + "x" * 250] * 100)
+    async with (
+        _serving(application, UnixSocket(path)),
+        ClientSession(connector=UnixConnector(str(path))) as http,
+        http.get(f"http://syncer/projects?{query}") as answer,
+    ):
+        assert (answer.status, await answer.text()) == (200, "100")

@@ -40,7 +40,7 @@ class StatisticsBusyError(StatisticsError):
 
 
 class _Remembered(NamedTuple):
-    """An answer, when it was read, and how long that took."""
+    """A slow answer, when it was read, and how long that took."""
 
     answer: Any
     read_at: float
@@ -91,7 +91,7 @@ class Statistics:
 
     async def _recall(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
         last = self._remembered.get(wanted)
-        if last is None or last.took_seconds < _QUICK_SECONDS:
+        if last is None:
             return await self._remember(wanted, count)
         if wanted not in self._running and time.monotonic() > last.read_at + _REST_FACTOR * last.took_seconds:
             renewal = asyncio.create_task(self._remember(wanted, count))
@@ -105,7 +105,8 @@ class Statistics:
         answer = await count(wanted)
         now = time.monotonic()
         self._remembered.pop(wanted, None)
-        self._remembered[wanted] = _Remembered(answer, read_at=now, took_seconds=now - begun)
+        if now - begun >= _QUICK_SECONDS:  # quick ones, which anybody may ask for, take no slow one's place
+            self._remembered[wanted] = _Remembered(answer, read_at=now, took_seconds=now - begun)
         while len(self._remembered) > _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         return answer

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _ADVISORY_SECONDS = 3600.0
 _WATCH_RETRY_SECONDS = 60.0
+_MAX_LINE_BYTES = 2**16  # a request for a hundred projects by name, each of up to 250 characters; aiohttp takes 8 kB
 _WHOLE = RunRequest(kind=RunKind.SYNC)
 
 
@@ -82,7 +83,7 @@ def _osv_api(mirror: Mirror) -> OsvApi:
 async def _serving(application: web.Application, where: Listen) -> AsyncIterator[None]:
     """Serve an application during the block."""
     with bound_socket(where) as bound:
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, max_line_size=_MAX_LINE_BYTES)
         await runner.setup()
         try:
             await web.SockSite(runner, bound).start()
