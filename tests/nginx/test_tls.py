@@ -179,6 +179,17 @@ def test_control_learns_which_certificate_is_served(
         assert second.strip() in (directory / "fullchain.pem").read_text()
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_private_key_in_the_chain_is_not_copied(image: str, tree: Tree, authority: trustme.CA, directory: Path) -> None:
+    """Of a `fullchain.pem` that also holds the key, in front, only the certificate is copied beside the access log."""
+    chain = directory / "fullchain.pem"
+    chain.write_bytes((directory / "privkey.pem").read_bytes() + chain.read_bytes())
+    with mirror(image, tree.root, *KNOBS, PUBLISHED, LOGS, mount(directory)) as secure:
+        copy = _until_copied(secure, shown(secure, authority))
+    assert copy.startswith("-----BEGIN CERTIFICATE-----")
+    assert "PRIVATE" not in copy
+
+
 def _until_copied(container: Container, serial: int) -> str:
     """Return the copy once it is that of a serial number."""
     deadline = time.monotonic() + 10

@@ -202,3 +202,37 @@ def test_any_fields_are_an_action_or_refused(fields: dict[str, str]) -> None:
     except ValueError:
         return
     assert re.fullmatch(r"/runs(/[0-9A-Za-z-]+/cancel)?|/schedule/(pause|resume)", action.path)
+
+
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_audit_says_what_a_form_did(
+    client: httpx2.Client, syncer: FakeSyncer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The audit has the call of the API that a form stands for, and the run that it names, also if it is refused."""
+    forms = (
+        {"do": "pause"},
+        {"do": "resume"},
+        {"do": "cancel", "run": queued(syncer)},
+        {"do": "cancel", "run": "r404"},
+    )
+    with caplog.at_level("INFO", logger="mirror_control.access.audit"):
+        for fields in forms:
+            client.post("/ui/actions", data={**fields, "token": TOKEN})
+        client.get("/ui/policy")  # the line is written right after the answer
+    assert re.findall(r"call='([^']+)'.*? run=(\S+)", caplog.text) == [
+        ("POST /api/v1/schedule/pause", "None"),
+        ("POST /api/v1/schedule/resume", "None"),
+        ("POST /api/v1/runs/r1/cancel", "'r1'"),
+        ("POST /api/v1/runs/r404/cancel", "'r404'"),
+    ]
+
+
+@pytest.mark.proves("security/clients")
+def test_link_of_another_site_leads_to_no_form(client: httpx2.Client) -> None:
+    """A page to which another site led says what the action would do, and has no form for it."""
+    fields = {"do": "allow-removals", "number": "999999999"}
+    foreign = client.get("/ui/confirm", params=fields, headers={"Sec-Fetch-Site": "cross-site"}).text
+    own = client.get("/ui/confirm", params=fields, headers={"Sec-Fetch-Site": "same-origin"}).text
+    assert "lets up to 999,999,999 projects leave" in foreign
+    assert 'action="../ui/actions"' in own
+    assert 'action="../ui/actions"' not in foreign

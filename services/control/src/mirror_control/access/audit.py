@@ -19,9 +19,9 @@ _MAX_LINE_LENGTH: Final = 1_000  # of a line and its reason, which have up to 2,
 log = structlog.get_logger(LOGGER_NAME)
 
 
-def describe_call(scope: Scope) -> dict[str, Any]:
+def describe_call(scope: Scope, *, call: str | None = None) -> dict[str, Any]:
     """
-    Return the origin and the target of a call, for the log.
+    Return the origin and the target of a call, for the log; ``call`` is that of the API which a form stands for.
 
     ``address`` is the peer's address, which a client cannot forge; for calls through nginx it is nginx's. In that case
     nginx sets ``forwarded_for`` to the client's address. A client that calls control's port directly can forge it.
@@ -31,7 +31,7 @@ def describe_call(scope: Scope) -> dict[str, Any]:
     return {
         "address": client[0] if client else None,
         "forwarded_for": forwarded and forwarded[:_MAX_FIELD_LENGTH],
-        "call": f"{scope['method']} {scope['path']}"[:_MAX_FIELD_LENGTH],
+        "call": (call or f"{scope['method']} {scope['path']}")[:_MAX_FIELD_LENGTH],
     }
 
 
@@ -65,7 +65,7 @@ class Audit:
             if (holder := state.get("holder")) is not None:
                 log.info(
                     "audit",
-                    **describe_call(scope),
+                    **describe_call(scope, call=state.get("call")),
                     token=holder.name,
                     right=state.get("right"),
                     run=state.get("run"),

@@ -24,7 +24,9 @@ async def confirm(request: Request) -> Response:
         action = make_action({name: value[:_MAX_FIELD_LENGTH] for name, value in request.query_params.items()})
     except ValueError as error:
         return render(request, "error.html", title="No such action", detail=str(error), status_code=422)
-    return render(request, "confirm.html", action=action)
+    # A link of another site could lead here with any number filled in.
+    is_foreign = request.headers.get("sec-fetch-site") == "cross-site"
+    return render(request, "confirm.html", action=action, is_foreign=is_foreign)
 
 
 @router.post("/ui/actions", dependencies=[needs_trigger])
@@ -40,9 +42,11 @@ async def act(request: Request, syncer: Syncer) -> Response:
 
 async def _perform(request: Request, syncer: SyncerClient, action: Action) -> str:
     """Do it, and return the URL of what follows, relative to this route's."""
+    request.state.call = f"POST /api/v1{action.path}"  # in the audit
     if action.request is not None:
         run = await syncer.start_run(action.request, trigger=Trigger.API)
     elif (name := action.fields.get("run")) is not None:
+        request.state.run = name  # also if it is refused
         run = await syncer.cancel_run(name)
     else:
         await syncer.change_schedule("resume" if action.fields["do"] == "resume" else "pause")
