@@ -36,13 +36,13 @@ async def act(request: Request, syncer: Syncer) -> Response:
         action = make_action(form_of(request))
     except ValueError as error:
         return problem_response(422, str(error))
+    request.state.call = f"POST /api/v1{action.path}"  # in the audit, also of what the right does not allow
     require_right(request, action.right)
     return RedirectResponse(await _perform(request, syncer, action), status_code=303)
 
 
 async def _perform(request: Request, syncer: SyncerClient, action: Action) -> str:
     """Do it, and return the URL of what follows, relative to this route's."""
-    request.state.call = f"POST /api/v1{action.path}"  # in the audit
     if action.request is not None:
         run = await syncer.start_run(action.request, trigger=Trigger.API)
     elif (name := action.fields.get("run")) is not None:
