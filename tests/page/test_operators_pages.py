@@ -213,7 +213,7 @@ def test_scripts_spare_the_detour(opened: Open, syncer: FakeSyncer) -> None:
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("The run is queued")
         page.get_by_role("button", name="Pause the schedule").click()
-        expect(page.get_by_role("status")).to_contain_text("Done.")
+        expect(page.get_by_role("status")).to_contain_text("The schedule is paused.")
         assert syncer.schedule.paused
         assert list(syncer.runs.values())[-1].request.kind is RunKind.VERIFY
 

@@ -112,6 +112,23 @@ def test_run_that_broke_a_project_is_three_clicks_away(client: httpx2.Client, sy
     assert "its page is no JSON" in client.get(told[1]).text
 
 
+def test_project_that_recovered_is_not_called_failing(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project that is up to date again is not said to fail, nor one of which the filter hides runs."""
+    for number, name in enumerate(("numpy", "zope-interface"), 1):
+        failures = [Failure(project=name, reason="answered 503")]
+        syncer.runs[f"r{number:03}"] = make_run(number, state=RunState.INCOMPLETE, failures=failures)
+    assert "has failed since" in client.get("/ui/runs?project=zope-interface").text
+    assert "has failed since" not in client.get("/ui/runs?project=numpy").text
+    assert "has failed since" not in client.get("/ui/runs?project=zope-interface&kind=sync").text
+
+
+def test_run_of_several_projects_offers_no_other_sync(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """After a failed sync of some projects, the page offers no sync of the whole mirror."""
+    request = RunRequest(kind=RunKind.SYNC, projects=("numpy", "scipy"))
+    syncer.runs["r001"] = make_run(1, state=RunState.FAILED, request=request)
+    assert 'name="do" value="sync"' not in client.get("/ui/runs/r001").text
+
+
 def test_invalid_project_is_refused(client: httpx2.Client) -> None:
     """A project's name that is none is a 422 with a page."""
     answer = client.get("/ui/runs?project=..%2F..%2Fetc")
@@ -131,6 +148,7 @@ def test_seen_runs_stay_while_the_syncer_is_away(
         answer = client.get(path)
         assert answer.status_code == 200
         assert re.search("The syncer does not answer. This is what was known <time[^>]+>[0-9]+ s ago", answer.text)
+        assert 'class="act-on"' not in answer.text, "nothing can be done then"
     assert client.get("/ui/runs/r002").status_code == 503
 
 

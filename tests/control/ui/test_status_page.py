@@ -93,7 +93,7 @@ def test_running_run_stands_above_old_failures(client: httpx2.Client, syncer: Fa
     section = text_of(page[now : page.index("</section>", now)])
     for said in ("10 of 40 projects", "9 files, 10.0 MB", "2 failed or partial", "wrong &lt;hash&gt;", "Cancel"):
         assert said in section
-    assert "In hand: numpy , scipy" in section
+    assert "Working on: numpy , scipy" in section
     assert "left" not in section, "nothing is known of its speed yet"
 
 

@@ -15,12 +15,12 @@ log = structlog.get_logger(__name__)
 _INTERVAL: Final = timedelta(hours=1)
 _KEPT: Final = timedelta(days=60)
 _MAX_POINTS: Final = 24 * 60
-# Two weekends: a mirror grows on weekdays.
+# Four weekends: a mirror grows on weekdays.
 _WINDOW: Final = timedelta(days=30)
 _MIN_HISTORY: Final = timedelta(days=3)
 _MIN_POINTS: Final = 24
 _LONGEST_FORECAST_DAYS: Final = 730
-# Below a thousandth of the volume a day, the slope is noise of logs and of other programs.
+# Below a hundred-thousandth of the volume a day, the slope is noise of logs and of other programs.
 _MIN_SHARE_PER_DAY: Final = 0.00001
 _MAX_FILE_BYTES: Final = 1 << 20
 

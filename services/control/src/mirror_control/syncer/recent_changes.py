@@ -43,12 +43,12 @@ class DayOfChanges:
         """Return what changed within the last day; None if it was never known."""
         if time.monotonic() - self._asked_at < _FRESH_SECONDS:
             return self._known
+        self._asked_at = time.monotonic()  # also if it fails: an open page must not ask a hanging syncer each time
         since = datetime.now(UTC) - _PERIOD
         try:
             page = await syncer.list_runs(RunFilter(since=since, limit=_MAX_RUNS))
         except ApiError:
             return self._known
-        self._asked_at = time.monotonic()
         newest = dict[str, tuple[str, RunChange]]()
         for run in page.items:
             for change in run.changes:

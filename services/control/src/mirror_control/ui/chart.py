@@ -19,7 +19,7 @@ class Bar:
     downloads: int
     mirrors: int
     height: float
-    """Of all downloads."""
+    """The height of the whole bar."""
     mirrors_height: float
 
 

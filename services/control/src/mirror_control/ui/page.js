@@ -82,7 +82,8 @@ async function sendForm(form) {
   const done = await change(path, body, method);
   if (!done) return;
   const run = done.run ?? (done.state ? done.id : null);
-  notify([form.dataset.done, ...(done.warnings ?? [])].join(" "), run && { id: run });
+  // A run that is requested may be one that is running already.
+  notify([form.dataset.done || `The run is ${done.state}:`, ...(done.warnings ?? [])].join(" "), run && { id: run });
 }
 
 // --- Copying: over plain HTTP, browsers offer pages no clipboard, but the page can copy a selection.

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from mirror_contract import Run, RunKind, RunState, Trigger, parse_project_name
+from mirror_contract import ProjectState, Run, RunKind, RunState, Trigger, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.dependencies import Remembered, Syncer
 from mirror_control.api.runs import RunId
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.schemas import RunFilter
+from mirror_control.client.schemas import ProjectFilter, RunFilter
+from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.failure_groups import describe_effect, group_by_cause
 from mirror_control.ui.rendering import render
@@ -21,6 +22,7 @@ router = APIRouter(dependencies=[open_to_all])
 
 _PAGE_SIZE = 50
 _MAX_AFTER_LENGTH = 512
+_NOT_UP_TO_DATE = frozenset({ProjectState.FAILING, ProjectState.PARTIAL, ProjectState.BEHIND})
 
 Text = Annotated[str, Query(max_length=4096)]
 
@@ -53,6 +55,9 @@ async def runs(  # noqa: PLR0917 - FastAPI's parameters
         found = await remembered.ask(wanted.model_dump_json(), partial(syncer.list_runs, wanted))
     except ApiError as error:
         return render_api_error(request, error, title="Runs")
+    shows_all = not (after or kind or state or trigger)
+    is_failing = name is not None and shows_all and await _is_failing(syncer, name)
+    broken_by = _broken_by(found.value.items, name) if name and is_failing else None
     return render(
         request,
         "runs.html",
@@ -60,7 +65,7 @@ async def runs(  # noqa: PLR0917 - FastAPI's parameters
         as_of=None if found.is_current else found.as_of,
         project=name or "",
         effects={one.id: describe_effect(one, name) for one in found.value.items} if name else {},
-        broken_by=_broken_by(found.value.items, name) if name and not after and not wanted.state else None,
+        broken_by=broken_by,
         chosen={"kind": kind, "state": state, "trigger": trigger},
         choices={"kind": list(RunKind), "state": list(RunState), "trigger": list(Trigger)},
     )
@@ -83,6 +88,15 @@ async def run(request: Request, syncer: Syncer, remembered: Remembered, run_id: 
     )
 
 
+async def _is_failing(syncer: SyncerClient, project: str) -> bool:
+    """Return whether a project is not up to date; False while the syncer is away."""
+    try:
+        found = await syncer.list_projects(ProjectFilter(name=[project]))
+    except ApiError:
+        return False
+    return any(one.state in _NOT_UP_TO_DATE for one in found.items)
+
+
 def _broken_by(newest_first: list[Run], project: str) -> Run | None:
     """Return the first of the latest runs in which a project failed without a success in between; None if none did."""
     broken = None
@@ -90,6 +104,6 @@ def _broken_by(newest_first: list[Run], project: str) -> Run | None:
         effect, _ = describe_effect(one, project)
         if effect == "failed":
             broken = one
-        elif effect == "succeeded":
+        elif effect in ("succeeded", "withdrawn"):
             break
     return broken
