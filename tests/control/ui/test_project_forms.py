@@ -40,6 +40,7 @@ def test_form_adds_a_line(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """A form adds a line with its reason, and its answer has the warnings and a link to the run."""
     with capture_logs() as logs:
         answer = send(client, "/ui/projects", **IDNA)
+        client.get("/ui/use")  # the line is written right after the answer
     assert answer.status_code == 200
     assert "idna is added" in answer.text
     assert "upstream is away \N{REPLACEMENT CHARACTER}[2J" in answer.text
