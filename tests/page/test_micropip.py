@@ -45,6 +45,7 @@ async program => {
 """
 VERSIONS = """
 import importlib.metadata, json
+importlib.invalidate_caches()  # a directory that changed within the same moment would be listed as before
 json.dumps({d.name: d.version for d in importlib.metadata.distributions()})
 """
 
