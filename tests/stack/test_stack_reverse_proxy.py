@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterator
+from html import unescape
 from urllib.parse import urljoin
 
 import httpx2
@@ -124,7 +125,7 @@ def test_page_works_below_the_path(client: httpx2.Client, proxy: str) -> None:
         answer = client.get(proxy + page)
         assert answer.status_code == 200, page
         for kind, link in sorted(set(re.findall(r'(href|src|action)="([^"#]+)"', answer.text)))[:30]:
-            leads = urljoin(str(answer.url), link)
+            leads = urljoin(str(answer.url), unescape(link))
             assert leads.startswith(f"{proxy}/"), (page, link)
             # A form is sent, with a token.
             assert kind == "action" or client.get(leads).status_code == 200, (page, link)
