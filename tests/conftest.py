@@ -52,6 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _has(item, "slow") or _has(item, "docker"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its place: an archive contains the time, so each process would name it otherwise."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Stop where pytest-xdist ignores groups: each process would start all containers, and nothing else would tell."""
     names = [item.nodeid for item in session.items if _has(item, "docker")]
