@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from typing import NoReturn
 
 import structlog
 from packaging.utils import NormalizedName
-from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyFile, PolicyState
 from mirror_syncer.config.advisories.feed import AdvisorySource
 from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
 from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
+from mirror_syncer.config.mirror_toml.last_good import LastGood, LastGoodStore
 from mirror_syncer.config.mirror_toml.project_line import ProjectLine
 from mirror_syncer.config.mirror_toml.tables import parse_policy, read_lines
 from mirror_syncer.config.policy.added_line import AddedLine
@@ -27,7 +26,6 @@ from mirror_syncer.config.policy.closure import Closure, Limits
 from mirror_syncer.config.policy.description import describe_policy
 from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.config.policy.project_policy import PAGE_FORMAT, stable_text
-from mirror_syncer.config.toml.document import DocumentError
 from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 
@@ -35,18 +33,6 @@ log = structlog.get_logger()
 
 WATCH_SECONDS = 2.0
 _MAX_WARNINGS = 100
-_LAST_GOOD = "policy.json"  # in the state directory
-
-
-class _LastGood(BaseModel):
-    """What is kept of a policy across restarts."""
-
-    path: str
-    starter: bool
-    """It was the shipped example's."""
-    text: str
-    starter_projects: frozenset[str]
-    """Names of the example's policies and what these need, as long as no policy of the operator's has named them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +62,7 @@ class PolicySource:
 
     def __init__(self, path: Path, *, state: Path, keeps: bool = True) -> None:
         self._path = path
-        self._kept_in = state / _LAST_GOOD
+        self._store = LastGoodStore(state)
         self._keeps = keeps
         self._lock = threading.Lock()
         self._inputs = PolicyInputs(path.parent, state=state, keeps=keeps)
@@ -86,7 +72,9 @@ class PolicySource:
         self._starter_projects: frozenset[str] = frozenset()
         self._has_own = False
         self._is_open = False
-        self._last_applied = last = self._recall()
+        self._last_applied = last = self._store.recall()
+        if last is not None:
+            self._has_own, self._starter_projects = not last.starter, last.starter_projects
         self._found = self._in_force = self._look_first(last)
         self._complete = self._inputs.complete(self._in_force.policy)
         self._is_open = True
@@ -242,7 +230,7 @@ class PolicySource:
         with self._lock:
             self._look()
 
-    def _look_first(self, last: _LastGood | None) -> _Found:
+    def _look_first(self, last: LastGood | None) -> _Found:
         try:
             found = self._read()
         except PolicyError as error:
@@ -301,33 +289,15 @@ class PolicySource:
 
     def _keep(self, found: _Found) -> None:
         """Keep a policy for the next start; where the disk refuses, this process has it all the same."""
-        document = _LastGood(
+        last = LastGood(
             path=str(found.path),
             starter=not self._has_own,
             text=found.content.decode("utf-8-sig"),
             starter_projects=self._starter_projects,
         )
-        content = document.model_dump_json().encode()
         try:
-            if self._kept_in.exists() and self._kept_in.read_bytes() == content:  # which may be no text
-                return
-            temporary = self._kept_in.with_suffix(".new")
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._kept_in)
+            self._store.keep(last)
         except OSError as error:
             if not self._is_open:
                 return  # at a start the catalog, on the same disk, fails next, and its error names the remedy
-            log.warning("the policy is not kept for the next start", path=str(self._kept_in), reason=error.strerror)
-
-    def _recall(self) -> _LastGood | None:
-        """Return the last good policy; None where there is none, or this version cannot use it."""
-        try:
-            last = _LastGood.model_validate_json(self._kept_in.read_bytes())
-            parse_policy(last.text.encode())
-        except (OSError, ValidationError, DocumentError):
-            return None
-        self._has_own, self._starter_projects = not last.starter, last.starter_projects
-        return last
+            log.warning("the policy is not kept for the next start", path=str(self._store.path), reason=error.strerror)
