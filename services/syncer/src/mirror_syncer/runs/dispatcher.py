@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Failure, ProjectState, RunChange
-from mirror_syncer.config import fingerprint
+from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import (
     AbandonedError,
     MirrorError,
@@ -19,19 +17,17 @@ from mirror_syncer.errors import (
     VolumeError,
     VolumeFullError,
 )
-from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import BLOCKED, GONE, UNSELECTED, CatalogUpdate, ProjectRow
-from mirror_syncer.publish import Publication
+from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.runs.accounting import count_failure, count_outcome
 from mirror_syncer.runs.circle import Circle
 from mirror_syncer.runs.context import RunContext
-from mirror_syncer.runs.garbage_collection import collect
+from mirror_syncer.runs.performer import Performer
 from mirror_syncer.runs.queue import Action, QueueClosedError, Task
 from mirror_syncer.runs.verify.verifier import SliceEndedError, Verifier
-from mirror_syncer.work.inspection import InspectionResult
-from mirror_syncer.work.transfer import Comparison, Outcome, Withdrawal, Work, after_failure
+from mirror_syncer.work.transfer import Outcome, after_failure
 
 log = structlog.get_logger()
 
@@ -49,7 +45,7 @@ class Dispatcher:
         self._catalog = context.catalog
         self._volume = context.volume
         self._queue = context.queue
-        self._workers = context.worker_pool
+        self._performer = Performer(context, verifier)
         self._verifier = verifier
         self._max_active = _PROJECTS_PER_CONNECTION * context.settings.connections
         self._active = 0
@@ -111,7 +107,7 @@ class Dispatcher:
             await self._handle_failure(task, run, error)
             return
         if outcome is not None:
-            self._count(task, run, outcome)
+            count_outcome(task, run, outcome, context=self._context)
         if task.action is Action.VERIFY:
             repaired = outcome is not None and not outcome.failures
             self._verifier.record(task.name, run, repaired=repaired)
@@ -126,7 +122,7 @@ class Dispatcher:
         """Perform a task, and submit its publication: return what became of it, and what ends with its commit."""
         started, committed = time.monotonic(), None
         try:
-            outcome = await self._perform(task, run)
+            outcome = await self._performer.perform(task, run)
             if outcome is not None and outcome.tally.unusable:
                 await asyncio.to_thread(self._volume.check_usable)
             if task.action in _UPSTREAM_ACTIONS and outcome is not None:
@@ -155,95 +151,6 @@ class Dispatcher:
         if run.report.unreachable_in_a_row >= _MAX_UNREACHABLE_IN_A_ROW:
             await self._abort(run, UnreachableError(f"upstream does not answer: {outcome.row.error}"))
 
-    async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
-        if task.action is Action.COLLECT:
-            await self._collect(task, run)
-            return None
-        # In the event loop's thread: reading SQLite's cache takes 30 µs, the hop to another thread and back 100.
-        row = self._catalog.projects.get(task.name)
-        match task.action:
-            case Action.REFRESH | Action.SHRINK | Action.UNLIST | Action.JUDGE | Action.PUBLISH:
-                return await self._refresh(task, run, row, force=run.request.force)
-            case Action.WITHDRAW:
-                return await self._withdraw(task, run, row or ProjectRow(task.name))
-            case Action.VERIFY:
-                return await self._verify(task, run, row)
-
-    async def _withdraw(self, task: Task, run: ActiveRun, row: ProjectRow) -> Outcome:
-        blocked = self._context.policy.current.blocked_names.reason(task.name)
-        if blocked is not None:
-            return await self._workers.perform(Withdrawal(row, f"{BLOCKED}: {blocked}", grace=None))
-        reason = task.reason or (GONE if task.name in run.sync.gone else UNSELECTED)
-        return await self._workers.perform(Withdrawal(row, reason, self._context.grace_seconds))
-
-    async def _collect(self, task: Task, run: ActiveRun) -> None:
-        collected = await asyncio.to_thread(
-            collect,
-            task.name,
-            catalog=self._catalog,
-            volume=self._volume,
-            generations=self._context.generations,
-        )
-        run.progress.counts.files_removed += collected.files
-        run.progress.counts.bytes_removed += collected.bytes
-        if collected.failures:
-            await asyncio.to_thread(self._volume.check_usable)
-            # A sync collects twice, and may fail at the same file both times.
-            run.report.add(*(failure for failure in collected.failures if failure not in run.report.failures))
-
-    async def _refresh(
-        self, task: Task, run: ActiveRun, row: ProjectRow | None, *, force: bool, damages: Sequence[Damage] = ()
-    ) -> Outcome:
-        policy = self._context.policy.current
-        project_policy = policy.project(task.name)
-        if project_policy is None:
-            failure = Failure(project=task.name, reason=f"{UNSELECTED}, so nothing is downloaded")
-            return Outcome(Publication(CatalogUpdate(row or ProjectRow(task.name))), (failure,))
-        work = Work(
-            task.name,
-            task.priority,
-            row,
-            project_policy,
-            policy.serve,
-            self._context.grace_seconds,
-            fingerprint(project_policy, legacy_json=policy.serve.legacy_json),
-            wanted_serial=task.wanted_serial,
-            bounds=run.sync.serial_bounds,
-            offline=run.request.offline or task.action in (Action.JUDGE, Action.PUBLISH),
-            force=force,
-            shrink=task.action is Action.SHRINK,
-            defers=run.sync.defers or task.action is Action.VERIFY,
-            retains=run.sync.retains or task.action is Action.VERIFY,
-            unlisted=task.action is Action.UNLIST,
-            damaged=frozenset(damage.place for damage in damages),
-            disputed=frozenset(damage.place for damage in damages if damage.reason == "differs"),
-        )
-        async with run.upstream_wait():
-            return await self._workers.perform(work)
-
-    async def _verify(self, task: Task, run: ActiveRun, row: ProjectRow | None) -> Outcome | None:
-        result = await self._verifier.inspect(task, run, row)
-        if result.damages:
-            await asyncio.to_thread(self._volume.check_present)  # on a disk that was unmounted every file is missing
-        if run.request.upstream:
-            result = await self._compare(task, run, result)
-        if not (result.damages and run.request.repair):
-            return None
-        log.warning("repairing", project=task.name, files=[damage.what for damage in result.damages])
-        row = self._catalog.projects.get(task.name)
-        return await self._refresh(task, run, row, force=True, damages=result.damages)
-
-    async def _compare(self, task: Task, run: ActiveRun, result: InspectionResult) -> InspectionResult:
-        """Compare an inspected project with upstream, if it is published and selected."""
-        row, policy = self._catalog.projects.get(task.name), self._context.policy.current
-        project_policy = policy.project(task.name)
-        if row is None or not row.published or project_policy is None:
-            return result
-        by = fingerprint(project_policy, legacy_json=policy.serve.legacy_json)
-        job = Comparison(row, project_policy, by, task.priority)
-        async with run.upstream_wait():
-            return self._verifier.add_comparison(task.name, run, await self._workers.compare(job))
-
     async def _requeue(self, task: Task, run: ActiveRun) -> None:
         """Put a task back into the queue, so that others run before its next slice."""
         await self._queue.done(task)
@@ -252,45 +159,6 @@ class Dispatcher:
             run.progress.finish_tasks()
         else:
             await self._queue.put([task])
-
-    def _count(self, task: Task, run: ActiveRun, outcome: Outcome) -> None:
-        """Count the outcome of a task; failures that an earlier task of the project reported are not repeated."""
-        counts, row, tally = run.progress.counts, outcome.row, outcome.tally
-        again = task.action in (Action.SHRINK, Action.JUDGE) or task.name in run.sync.failed_judgements
-        if task.action is Action.JUDGE and outcome.failures:
-            run.sync.failed_judgements.add(task.name)
-        known = run.report.failures if again else ()
-        failures = [failure for failure in outcome.failures if failure not in known]
-        if repeated := bool(outcome.failures) and not failures:
-            tally.failures.clear()
-        run.sync.upstream_news = run.sync.upstream_news or outcome.news
-        counts.projects_changed += outcome.publication.staged is not None
-        if outcome.publication.staged is not None or outcome.publication.withdrawn:
-            self._context.project_list.mark_changed()
-            run.report.add_change(
-                RunChange(
-                    project=row.name,
-                    newest_version=row.newest_version,
-                    files_fetched=tally.fetched,
-                    withdrawn=outcome.publication.withdrawn,
-                )
-            )
-        counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
-        # A page that is older than the list says is behind, which is no failure.
-        if failures and row.state in (ProjectState.FAILING, ProjectState.BEHIND):
-            _count_failure(run, task.name)
-        if outcome.page_failed:
-            run.sync.failed_requests.pages[row.name] = row.error or "its page failed before"
-        if outcome.gone and not run.sync.whole_index:
-            run.sync.gone.append(row.name)
-        counts.projects_withdrawn += outcome.publication.withdrawn
-        counts.files_fetched += tally.fetched
-        counts.files_failed += len(tally.failures)
-        counts.bytes_fetched += tally.fetched_bytes
-        self._context.metrics.count_transfers(tally)
-        if outcome.altered:
-            self._context.metrics.count_damage("altered")
-        run.report.add(*failures)
 
     async def _handle_failure(self, task: Task, run: ActiveRun, error: Exception) -> None:
         """Fail a project, or the run where the error concerns the whole tree."""
@@ -306,7 +174,7 @@ class Dispatcher:
         if isinstance(error, VolumeError):
             await self._abort(run, error)
         else:
-            _count_failure(run, task.name)
+            count_failure(run, task.name)
             reason = str(error) if isinstance(error, MirrorError) else f"{type(error).__name__}: {error}"
             if not isinstance(error, MirrorError):
                 log.error("project failed", project=task.name, exc_info=error)
@@ -347,9 +215,3 @@ class Dispatcher:
     def _recover(self, name: NormalizedName) -> None:
         removal = self._context.policy.current.removal
         recover_project(name, catalog=self._catalog, volume=self._volume, removal=removal)
-
-
-def _count_failure(run: ActiveRun, name: NormalizedName) -> None:
-    """Count a project as failed, once in a run."""
-    run.progress.counts.projects_failed += name not in run.sync.failed_projects
-    run.sync.failed_projects.add(name)
