@@ -48,8 +48,20 @@ def test_steady_growth_is_forecast(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("hours", "every"), [(0, 1), (71, 1), (240, 12)])
 def test_short_history_tells_nothing(tmp_path: Path, hours: int, every: int) -> None:
-    """Less than three days, or fewer than 24 points, tell nothing."""
-    assert filled(tmp_path / "disk", hours=hours, per_hour=10**9, every=every).growth(now=NOW) is None
+    """Less than three days, or fewer than 24 points, tell nothing, and are said to suffice later."""
+    history = filled(tmp_path / "disk", hours=hours, per_hour=10**9, every=every)
+    assert history.growth(now=NOW) is None
+    enough = history.forecast_from(now=NOW)
+    assert enough is not None
+    for hour in range(1, 24 * 3 + 1):
+        at = NOW + timedelta(hours=hour)
+        history.record(status(at, free=10**11))
+        assert (history.growth(now=at) is None) == (at < enough)
+
+
+def test_empty_history_promises_no_forecast(tmp_path: Path) -> None:
+    """Without a look at the disk, nothing says when the next succeeds."""
+    assert DiskHistory(tmp_path / "disk").forecast_from(now=NOW) is None
 
 
 @pytest.mark.parametrize("per_hour", [0, -(10**9), 400_000, 10**6])

@@ -69,7 +69,8 @@ def test_run_shows_changes_failures_and_phases(client: httpx2.Client, syncer: Fa
         counts=Counts(projects_changed=2, projects_failed=21),
         failures=failures,
         changes=[
-            RunChange(project="numpy", newest_version="2.4.0", files_fetched=31),
+            RunChange(project="six", newest_version="1.17.0", files_fetched=2, bytes_fetched=30_000),
+            RunChange(project="numpy", newest_version="2.4.0", files_fetched=31, bytes_fetched=412_000_000),
             RunChange(project="gone", withdrawn=True),
         ],
         phases={"plan": 1.5, "transfer": 60.0, "publish": 0.2},
@@ -83,6 +84,8 @@ def test_run_shows_changes_failures_and_phases(client: httpx2.Client, syncer: Fa
     ]
     assert "5 more</summary>" in page
     assert re.search(r">numpy</a></th>\s*<td[^>]+><bdi>2\.4\.0</bdi>.+?31</td>", page, re.DOTALL)
+    assert "412.0 MB" in page
+    assert page.index(">numpy</a>") < page.index(">six</a>"), "the largest first"
     assert re.search(r">gone</a></th>\s*<td[^>]+><bdi>removed</bdi>", page, re.DOTALL)
     bars = re.findall(r'<dt>(\w+)</dt><dd><svg.+?class="bar" width="([\d.]+)".+?<span>([^<]+)</span>', page)
     assert bars == [("plan", "2.5", "1.5 s"), ("transfer", "100.0", "60 s"), ("publish", "0.33", "0.2 s")]

@@ -27,7 +27,9 @@ async def test_run_says_what_it_changed(site: Site, pypi: fakepypi.FakePyPI, ser
         assert first.phases["transfer"] > 0
         pypi.index.project("six").upload("2.0")
         second = await service.running.sync()
-        assert second.changes == [RunChange(project="six", newest_version="2.0", files_fetched=2)]
+        size = second.counts.bytes_fetched
+        assert size > 0
+        assert second.changes == [RunChange(project="six", newest_version="2.0", files_fetched=2, bytes_fetched=size)]
         assert (await service.running.sync()).changes == []
         site.select("six")
         third = await service.running.sync()
@@ -111,7 +113,7 @@ async def test_policy_is_told_in_words_and_whole(site: Site, pypi: fakepypi.Fake
 
 @pytest.mark.parametrize("number", [99, 100, 3_000])
 def test_changes_of_a_run_are_bounded(number: int) -> None:
-    """A run's document names at most a hundred changed projects, and each once."""
+    """A run's document names at most a hundred changed projects, each once: what it removed, and what grew most."""
     document = Run(
         id="20200101T000000000-000000",
         request=RunRequest(kind=RunKind.SYNC),
@@ -122,6 +124,13 @@ def test_changes_of_a_run_are_bounded(number: int) -> None:
     report = RunReport(document)
     for step in range(2):
         for place in range(number):
-            report.add_change(RunChange(project=f"p{place}", newest_version=str(step), files_fetched=1))
-    assert len(document.changes) == min(number, 100)
-    assert document.changes[0] == RunChange(project="p0", newest_version="1", files_fetched=2)
+            change = RunChange(project=f"p{place}", newest_version=str(step), files_fetched=1, bytes_fetched=place)
+            report.add_change(change)
+    report.add_change(RunChange(project="gone", withdrawn=True))
+    report.add_change(RunChange(project="small", bytes_fetched=0))
+    assert len(document.changes) == min(number + 2, 100)
+    assert RunChange(project="gone", withdrawn=True) in document.changes
+    largest = RunChange(project=f"p{number - 1}", newest_version="1", files_fetched=2, bytes_fetched=2 * number - 2)
+    assert largest in document.changes
+    grown = [change.bytes_fetched for change in document.changes if not change.withdrawn]
+    assert min(grown) >= (2 * (number - 99) if number > 100 else 0)

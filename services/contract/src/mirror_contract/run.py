@@ -131,6 +131,7 @@ class RunChange(BaseModel):
     project: str
     newest_version: str | None = Field(default=None, description="The newest version on its page after the run.")
     files_fetched: int = Field(default=0, description="Files that the run downloaded for it.")
+    bytes_fetched: int = Field(default=0, description="The bytes of these files.")
     withdrawn: bool = Field(default=False, description="The run removed the project's page.")
 
 
@@ -149,7 +150,9 @@ class Run(BaseModel):
         default=[], description="The first hundred failures; `counts` includes all of them."
     )
     changes: list[RunChange] = Field(
-        default=[], description="The first hundred projects whose page it changed or removed; `counts` has all."
+        default=[],
+        description="A hundred projects whose page it changed or removed: those that it removed, and those "
+        "that it downloaded most for; `counts` has all.",
     )
     phases: dict[str, float] = Field(
         default={},

@@ -75,7 +75,7 @@ _RUN: Final = Run(
     started_at=_NOW,
     finished_at=_NOW + timedelta(seconds=4),
     counts=Counts(projects_planned=2, projects_done=2, projects_changed=1, files_fetched=2, bytes_fetched=263_104),
-    changes=[RunChange(project="requests", newest_version="2.32.5", files_fetched=2)],
+    changes=[RunChange(project="requests", newest_version="2.32.5", files_fetched=2, bytes_fetched=61_000)],
     phases={"plan": 0.1, "transfer": 3.2, "publish": 0.4},
 )
 _POLICY: Final = PolicyState(

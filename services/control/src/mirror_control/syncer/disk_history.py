@@ -87,6 +87,14 @@ class DiskHistory:
         days = last.free / slope if slope > _MIN_SHARE_PER_DAY * last.size else None
         return DiskGrowth(slope, days if days is not None and days <= _LONGEST_FORECAST_DAYS else None, points[0].at)
 
+    def forecast_from(self, *, now: datetime | None = None) -> datetime | None:
+        """Return when ``growth`` will know enough, if the volume is looked at each hour; None: no look succeeded."""
+        now = now or datetime.now(UTC)
+        points = [point for point in self._points if point.at >= now - _WINDOW]
+        if not points:
+            return None
+        return max(points[0].at + _MIN_HISTORY, points[-1].at + _INTERVAL * (_MIN_POINTS - len(points)))
+
     def save(self) -> None:
         """
         Write the history to disk if it changed.

@@ -1,6 +1,7 @@
 """What runs changed within the last day."""
 
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ _MAX_RUNS: Final = 200
 # An open page asks every two seconds.
 _FRESH_SECONDS: Final = 30.0
 _SHOWN: Final = 20
+_LARGEST: Final = 5
 
 
 class RecentChanges(NamedTuple):
@@ -30,6 +32,8 @@ class RecentChanges(NamedTuple):
     size: int
     newest: list[tuple[str, RunChange]]
     """The first twenty projects, the last changed first, each with the id of the run."""
+    largest: list[tuple[str, int]]
+    """The five projects that most was downloaded for, the largest first, each with its bytes."""
 
 
 class DayOfChanges:
@@ -49,10 +53,11 @@ class DayOfChanges:
             page = await syncer.list_runs(RunFilter(since=since, limit=_MAX_RUNS))
         except ApiError:
             return self._known
-        newest = dict[str, tuple[str, RunChange]]()
+        newest, sizes = dict[str, tuple[str, RunChange]](), Counter[str]()
         for run in page.items:
             for change in run.changes:
                 newest.setdefault(change.project, (run.id, change))
+                sizes[change.project] += change.bytes_fetched
         counts = [run.counts for run in page.items]
         self._known = RecentChanges(
             since=since,
@@ -63,5 +68,6 @@ class DayOfChanges:
             files=sum(one.files_fetched for one in counts),
             size=sum(one.bytes_fetched for one in counts),
             newest=list(newest.values())[:_SHOWN],
+            largest=[(project, size) for project, size in sizes.most_common(_LARGEST) if size],
         )
         return self._known

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rich.filesize import decimal
+
 from mirror_contract import Failure, Run
 from mirror_contract.failure import cause
+from mirror_control.client.formatting import format_count
 
 _MAX_SHOWN = 15
 
@@ -45,5 +48,6 @@ def describe_effect(run: Run, project: str) -> tuple[str, str]:
         return ("", "unchanged") if run.state.ended else ("running", "not finished")
     if change.withdrawn:
         return "withdrawn", "removed"
-    files = f", {change.files_fetched:,} files downloaded" if change.files_fetched else ""
+    size = f" ({decimal(change.bytes_fetched)})" if change.bytes_fetched else ""
+    files = f", {format_count(change.files_fetched, 'file')} downloaded{size}" if change.files_fetched else ""
     return "succeeded", f"changed{f'; newest version {change.newest_version}' if change.newest_version else ''}{files}"

@@ -28,6 +28,7 @@ def count_outcome(task: Task, run: ActiveRun, outcome: Outcome, *, context: RunC
                 project=row.name,
                 newest_version=row.newest_version,
                 files_fetched=tally.fetched,
+                bytes_fetched=tally.fetched_bytes,
                 withdrawn=outcome.publication.withdrawn,
             )
         )

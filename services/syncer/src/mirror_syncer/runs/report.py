@@ -58,14 +58,26 @@ class RunReport:
         self.failure_count = 0
 
     def add_change(self, change: RunChange) -> None:
-        """Add what changed about a project to the document; a project is changed in several steps at times."""
+        """
+        Add what changed about a project to the document; a project is changed in several steps at times.
+
+        Beyond a hundred projects, the one that most was downloaded for takes the place of the one with least, so that
+        the document tells what grew the disk. Removed projects stay.
+        """
         changes = self._document.changes
         for place, known in enumerate(changes):
             if known.project == change.project:
                 files = known.files_fetched + change.files_fetched
-                changes[place] = change.model_copy(update={"files_fetched": files})
+                size = known.bytes_fetched + change.bytes_fetched
+                changes[place] = change.model_copy(update={"files_fetched": files, "bytes_fetched": size})
                 return
         if len(changes) < _MAX_DOCUMENT_CHANGES:
+            changes.append(change)
+            return
+        kept = [one for one in changes if not one.withdrawn]
+        least = min(kept, key=lambda one: one.bytes_fetched, default=None)
+        if least is not None and (change.withdrawn or change.bytes_fetched > least.bytes_fetched):
+            changes.remove(least)
             changes.append(change)
 
     def record_response(self, *, responded: bool, started: float, first_failure: bool) -> None:
