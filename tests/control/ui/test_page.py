@@ -445,7 +445,7 @@ def test_each_state_has_a_page_and_a_filter(client: httpx2.Client, syncer: FakeS
     syncer.projects["six"] = Project(name="six", state=state, selected="six")
     answer = client.get("/ui/projects/six")
     assert answer.status_code == 200
-    assert re.search(rf"<h1>six <span class=\"state {state}\">{state}</span></h1>\n<p>[A-Z].+\.</p>", answer.text)
+    assert re.search(rf"<h1>six <span class=\"state {state}\">{state}</span></h1>\s+<p>[A-Z].+\.</p>", answer.text)
     assert ">six</a>" in client.get(f"/ui/projects?state={state}").text
 
 

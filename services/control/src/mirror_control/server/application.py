@@ -56,6 +56,7 @@ from mirror_control.ui import (
     status_page,
 )
 from mirror_control.ui.problem_pages import ProblemPages
+from mirror_control.ui.rendering import compile_templates
 
 VERSION = version("pypi-mirror-control")
 
@@ -105,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        compile_templates()
         async with (
             SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer,
             _background_task(syncer.keep_last_known_fresh()),

@@ -9,7 +9,7 @@ from mirror_control.client.api_client import ApiError, RefusedError
 
 Value = TypeVar("Value")
 
-# Each has 256 KiB at most: the syncer sends no longer answers.
+# Lists have 256 KiB of JSON at most, and a project a thousand files: some 2 MB of memory each.
 _MAX_ANSWERS: Final = 16
 _SERVER_ERROR: Final = 500
 
@@ -20,6 +20,11 @@ class Known(NamedTuple, Generic[Value]):
     value: Value
     as_of: datetime
     is_current: bool
+
+    @property
+    def outdated_since(self) -> datetime | None:
+        """When the syncer gave this answer, if it has not answered since; None: it is current."""
+        return None if self.is_current else self.as_of
 
 
 class LastAnswers:

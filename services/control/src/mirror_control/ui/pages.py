@@ -1,5 +1,6 @@
 """The smaller pages, and what all pages need; everything works without scripts."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -8,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from mirror_contract import UnmetReason, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
-from mirror_control.api.dependencies import Syncer
+from mirror_control.api.dependencies import Remembered, Syncer
 from mirror_control.client.api_client import ApiError
 from mirror_control.client.schemas import HeldDecision, HeldFilter, UnmetFilter
 from mirror_control.ui.api_errors import render_api_error
@@ -29,7 +30,14 @@ async def redirect() -> Response:
 
 
 @router.get("/ui/held")
-async def held(request: Request, syncer: Syncer, project: Text = "", decision: Text = "", after: Text = "") -> Response:
+async def held(  # noqa: PLR0917 - FastAPI's parameters
+    request: Request,
+    syncer: Syncer,
+    remembered: Remembered,
+    project: Text = "",
+    decision: Text = "",
+    after: Text = "",
+) -> Response:
     """List the files that clients cannot download for now; the next to be published come first."""
     try:
         name = parse_project_name(project) if project.strip() else None
@@ -38,14 +46,29 @@ async def held(request: Request, syncer: Syncer, project: Text = "", decision: T
     except ValueError as error:
         return render(request, "error.html", title="Held files", detail=str(error), status_code=422)
     try:
-        found = await syncer.list_held(wanted)
+        known = await remembered.ask(f"held {wanted.model_dump_json()}", partial(syncer.list_held, wanted))
     except ApiError as error:
         return render_api_error(request, error, title="Held files")
-    return render(request, "held.html", found=found, project=name or "", decision=decision, choices=_HELD_DESCRIPTIONS)
+    return render(
+        request,
+        "held.html",
+        found=known.value,
+        as_of=known.outdated_since,
+        project=name or "",
+        decision=decision,
+        choices=_HELD_DESCRIPTIONS,
+    )
 
 
 @router.get("/ui/unmet")
-async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Text = "", after: Text = "") -> Response:
+async def unmet(  # noqa: PLR0917 - FastAPI's parameters
+    request: Request,
+    syncer: Syncer,
+    remembered: Remembered,
+    project: Text = "",
+    reason: Text = "",
+    after: Text = "",
+) -> Response:
     """List requirements that the mirror does not meet; lines that cannot be installed come first."""
     try:
         name = parse_project_name(project) if project.strip() else None
@@ -54,10 +77,18 @@ async def unmet(request: Request, syncer: Syncer, project: Text = "", reason: Te
     except ValueError as error:
         return render(request, "error.html", title="Unmet requirements", detail=str(error), status_code=422)
     try:
-        found = await syncer.list_unmet(wanted)
+        known = await remembered.ask(f"unmet {wanted.model_dump_json()}", partial(syncer.list_unmet, wanted))
     except ApiError as error:
         return render_api_error(request, error, title="Unmet requirements")
-    return render(request, "unmet.html", found=found, project=name or "", reason=reason, reasons=_UNMET_DESCRIPTIONS)
+    return render(
+        request,
+        "unmet.html",
+        found=known.value,
+        as_of=known.outdated_since,
+        project=name or "",
+        reason=reason,
+        reasons=_UNMET_DESCRIPTIONS,
+    )
 
 
 @router.get("/ui/use")

@@ -1,5 +1,7 @@
 """The pages of projects: a list to search, a page for each, and why one is not here."""
 
+from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,7 +11,7 @@ from mirror_contract import Absence, Project, ProjectSort, ProjectState, Run, pa
 from mirror_contract.distributions import parse_version
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
-from mirror_control.api.dependencies import Counts, Syncer
+from mirror_control.api.dependencies import Counts, Remembered, Syncer
 from mirror_control.client.api_client import ApiError, RefusedError
 from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.client.formatting import UNDATED_EFFECT
@@ -46,7 +48,14 @@ Text = Annotated[str, Query(max_length=4096)]
 
 @router.get("/ui/projects")
 async def projects(  # noqa: PLR0917 - FastAPI's parameters
-    request: Request, syncer: Syncer, counts: Counts, q: Text = "", state: Text = "", sort: Text = "", after: Text = ""
+    request: Request,
+    syncer: Syncer,
+    remembered: Remembered,
+    counts: Counts,
+    q: Text = "",
+    state: Text = "",
+    sort: Text = "",
+    after: Text = "",
 ) -> Response:
     """Search projects by a part of their name, the best match first, and by their state."""
     text = _part_of_name(q)
@@ -54,12 +63,19 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
     order = ProjectSort(sort) if sort in list(ProjectSort) else None
     after = after[:_MAX_AFTER_LENGTH]
     downloads = dict[str, int]()
+    as_of = None
     try:
         if sort == BY_DOWNLOADS:
             found, downloads = await _most_downloaded(syncer, counts, text=text, states=states, after=after)
         else:
             wanted = ProjectFilter(q=text or None, state=states, sort=order, after=after or None, limit=_PAGE_SIZE)
-            found = await syncer.list_projects(wanted)
+            if text:  # each letter that somebody types is a search, and would push out what others read
+                found = await syncer.list_projects(wanted)
+            else:
+                known = await remembered.ask(
+                    f"projects {wanted.model_dump_json()}", partial(syncer.list_projects, wanted)
+                )
+                found, as_of = known.value, known.outdated_since
     except StatisticsError as error:
         return render_unreadable(request, error, title="Projects")
     except ApiError as error:
@@ -68,6 +84,7 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
         request,
         "projects.html",
         found=found,
+        as_of=as_of,
         totals=syncer.last_known_status,
         q=q,
         text=text,
@@ -85,6 +102,7 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
 async def project(
     request: Request,
     syncer: Syncer,
+    remembered: Remembered,
     counts: Counts,
     name: Annotated[str, Path(max_length=4096)],
     *,
@@ -104,7 +122,8 @@ async def project(
         counted = None
     try:
         # Last, so that no call waits while it holds hundreds of files in memory.
-        found = await syncer.get_project(normalized)
+        known = await remembered.ask(f"project {normalized}", partial(syncer.get_project, normalized))
+        found = known.value
     except RefusedError as error:
         if error.problem.status == _NOT_FOUND:
             absence = str((error.problem.model_extra or {}).get("absence", Absence.UNSELECTED))
@@ -118,7 +137,15 @@ async def project(
         detail = f"{normalized} was here: {found.error or STATE_DESCRIPTIONS[found.state]}."
         return await _render_absent(request, syncer, normalized, absence=absence, detail=detail)
     runs = await _runs_of(syncer, normalized)
-    return _render_project(request, found, counted=counted, runs=runs, version=version.strip()[:200], older=older)
+    return _render_project(
+        request,
+        found,
+        as_of=known.outdated_since,
+        counted=counted,
+        runs=runs,
+        version=version.strip()[:200],
+        older=older,
+    )
 
 
 async def _most_downloaded(
@@ -150,7 +177,14 @@ async def _runs_of(syncer: SyncerClient, name: str) -> list[Run] | None:
 
 
 def _render_project(
-    request: Request, found: Project, *, counted: Downloads | None, runs: list[Run] | None, version: str, older: int
+    request: Request,
+    found: Project,
+    *,
+    as_of: datetime | None,
+    counted: Downloads | None,
+    runs: list[Run] | None,
+    version: str,
+    older: int,
 ) -> Response:
     published = [file for file in reversed(found.files or []) if file.url]
     releases, absent = group_releases(published), group_absent(file for file in found.files or [] if not file.url)
@@ -166,6 +200,7 @@ def _render_project(
         request,
         "project.html",
         project=found,
+        as_of=as_of,
         description=STATE_DESCRIPTIONS[found.state],
         mirror=Address.of_request(request.headers),
         requirement=f"{found.name}=={chosen.version}" if pinned and chosen else found.name,

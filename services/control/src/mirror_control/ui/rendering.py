@@ -38,6 +38,12 @@ def render_text(template: str, *, root: str = ".", **context: object) -> str:
     return _pages.get_template(template).render(context, now=datetime.now(UTC), root=root)
 
 
+def compile_templates() -> None:
+    """Compile all templates, which takes 0.3 s once; else the first view of a page takes up to 0.1 s longer."""
+    for name in _pages.list_templates(extensions=["html"]):
+        _pages.get_template(name)
+
+
 def _make_printable(value: Any) -> Any:  # noqa: ANN401 - templates print any type
     """Make each printed text printable; markup comes from the templates and stays."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -52,7 +52,7 @@ async def runs(  # noqa: PLR0917 - FastAPI's parameters
     except (ValueError, ValidationError) as error:
         return render(request, "error.html", title="Runs", detail=str(error), status_code=422)
     try:
-        found = await remembered.ask(wanted.model_dump_json(), partial(syncer.list_runs, wanted))
+        found = await remembered.ask(f"runs {wanted.model_dump_json()}", partial(syncer.list_runs, wanted))
     except ApiError as error:
         return render_api_error(request, error, title="Runs")
     shows_all = not (after or kind or state or trigger)
@@ -62,7 +62,7 @@ async def runs(  # noqa: PLR0917 - FastAPI's parameters
         request,
         "runs.html",
         found=found.value,
-        as_of=None if found.is_current else found.as_of,
+        as_of=found.outdated_since,
         project=name or "",
         effects={one.id: describe_effect(one, name) for one in found.value.items} if name else {},
         broken_by=broken_by,
@@ -82,7 +82,7 @@ async def run(request: Request, syncer: Syncer, remembered: Remembered, run_id: 
         request,
         "run.html",
         run=found.value,
-        as_of=None if found.is_current else found.as_of,
+        as_of=found.outdated_since,
         speed=syncer.speeds.speed_of(run_id) if found.is_current else None,
         groups=group_by_cause(found.value.failures),
     )
