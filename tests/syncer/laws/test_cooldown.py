@@ -16,6 +16,7 @@ from syncer.judged import (
     DAY,
     FOO,
     NOW,
+    WHEELS,
     Wish,
     choices,
     contents,
@@ -94,6 +95,43 @@ def test_file_is_published_at_the_time_that_its_hold_names(files: tuple[File, ..
         if hold.until is not None and hold.file.filename.endswith(".whl"):
             then = screen(FOO, files, wish.policy, published={}, now=hold.until)
             assert hold.file not in [other.file for other in then.held]
+
+
+@law
+@given(many_files, wishes)
+def test_only_what_will_be_published_waits(files: tuple[File, ...], wish: Wish) -> None:
+    """At its time, only newer releases or the size of its project keep a held file out: else its date was a lie."""
+    for hold in screen(FOO, files, wish.policy, published={}, now=NOW).held:
+        if hold.until is not None:
+            then = screen(FOO, files, wish.policy, published={}, now=hold.until)
+            reasons = {one.filename: reason for one, reason in then.left_out}
+            reason = reasons.get(hold.file.filename, "")
+            assert not reason or "not among the newest" in reason or "max_project_size" in reason
+
+
+def test_young_file_that_nobody_wants_does_not_wait() -> None:
+    """A young file for no machine, of a kind or a version that the policy leaves out, is left out for that reason."""
+    wish = Wish(
+        lines=(("<2", None, None),),
+        age=WEEK,
+        machines=Machines.parse(platforms=["linux-x86_64"], pythons=["3.11"]),
+    )
+    linux, macos = file(kind=WHEELS[1], age=DAY), file(kind=WHEELS[3], age=DAY)
+    source, second = file(kind=".tar.gz", age=DAY), file("2.0", WHEELS[1], age=DAY)
+    screening = screen(FOO, (linux, macos, source, second), wish.policy, published={}, now=NOW)
+    assert [hold.file for hold in screening.held] == [linux]
+    reasons = {one.filename: reason for one, reason in screening.left_out}
+    assert "macos" in reasons[macos.filename]
+    assert "wheel" in reasons[source.filename]
+    assert "its version does not match" in reasons[second.filename]
+
+
+def test_young_file_that_is_published_is_taken_off_at_once() -> None:
+    """What is published and too young is held, also for no machine: until it leaves, nobody may download it."""
+    macos = file(kind=WHEELS[3], age=DAY)
+    wish = Wish(age=WEEK, machines=Machines.parse(platforms=["linux-x86_64"]))
+    screening = screen(FOO, (macos, file(age=30 * DAY)), wish.policy, published={macos.filename: macos}, now=NOW)
+    assert [hold.file for hold in screening.held] == [macos]
 
 
 @law

@@ -2,7 +2,8 @@
 The rules that come before versions: which files of a page are blocked, pinned, held or left out for what they are.
 
 The first rule that says something about a file counts, in this order: blocked; pinned by a lock file, or released by a
-person; the cooldown; ``[files]``; machines.
+person; the cooldown; ``[files]``; machines. A young file that ``[files]`` or machines leave out does not wait: nothing
+would publish it later.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from mirror_syncer.config.judgement.release import Release, read_releases
 from mirror_syncer.config.policy.block import Blocking, blocked_hashes
 from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.model.names import Filename, Sha256
-from mirror_syncer.model.page import File
+from mirror_syncer.model.page import File, names
 
 if TYPE_CHECKING:
     from mirror_syncer.model.decision import Hold
@@ -154,10 +155,26 @@ class Admission:
             if (exemption := cooldown.exemption(release.version)) is not None:
                 self._note_expiry(exemption.until)
                 continue
+            unwanted = self._unwanted(release)
             for hold in held:
-                self.held[hold.file.filename] = hold
-                self._note_expiry(hold.until)
-            _drop(self.held, release)
+                filename = hold.file.filename
+                # What is published and young was put there under another policy: it leaves at once.
+                if filename in unwanted and not names(self.published, hold.file):
+                    self.left_out[filename] = unwanted[filename]
+                else:
+                    self.held[filename] = hold
+                    self._note_expiry(hold.until)
+            _drop({hold.file.filename for hold in held}, release)
+
+    def _unwanted(self, release: Release) -> dict[Filename, str]:
+        """Return why files of a release would be left out if they were old enough, by file name."""
+        unwanted = self.fitting.unfit(release)
+        rules = self.rules.files
+        if rules.judges_files:
+            for file in release.files:
+                if (objection := next(rules.objections(file), None)) is not None:
+                    unwanted[file.filename] = objection
+        return {name: reason for name, reason in unwanted.items() if name not in self.reasons}
 
     def _leave_out_unwanted(self) -> None:
         """Leave out what ``[files]`` does not want."""

@@ -11,7 +11,9 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
+from mirror_contract.distributions import read_version
 from mirror_syncer.config.judgement.admission import Admission
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.project_size import too_large
@@ -20,6 +22,7 @@ from mirror_syncer.config.judgement.version_choice import Chosen
 from mirror_syncer.config.policy.age import format_moment
 from mirror_syncer.config.policy.closure import ProjectClosure
 from mirror_syncer.config.policy.project_policy import ProjectPolicy
+from mirror_syncer.config.policy.selection import VersionRule
 from mirror_syncer.model.decision import Hold, Reasoned
 from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File, names
@@ -121,12 +124,13 @@ class _Screener:
             _fit(release for release in self._admission.releases if release.version is None)
         self._defers = any(release.is_among(self._closure.resolved) for release in waiting)
         self._leave_out_others(selected, waiting)
+        self._release_unwanted_holds()
         self._keep_superseded(by_lines, by_demands)
         if by_demands.releases:
             self._required = by_demands.releases - by_lines.releases
 
     def _leave_out_others(self, selected: AbstractSet[Release], waiting: AbstractSet[Release]) -> None:
-        unversioned = any(rule.latest is None and not rule.specifier for rule in self._selection.rules)
+        unversioned = self._keeps_unversioned
         matching = self._candidates.admitted((*self._selection.rules, *self._closure.rules))
         unreadable, other, older = self._why_not()
         kept, left_out = self._reasons, self._left_out
@@ -141,6 +145,25 @@ class _Screener:
             for file in release.files:
                 if file.filename not in kept:
                     left_out[file.filename] = reason
+
+    def _release_unwanted_holds(self) -> None:
+        """Leave out young files of versions that no rule names: they do not wait, nothing would publish them later."""
+        held, rules = self._admission.held, (*self._selection.rules, *self._closure.rules)
+        if not held:
+            return
+        unreadable, other, _ = self._why_not()
+        for filename, hold in list(held.items()):
+            version = read_version(self._admission.name, filename)
+            if self._keeps_unversioned if version is None else any(_may_name(rule, version) for rule in rules):
+                continue
+            if not names(self._published, hold.file):
+                del held[filename]
+                self._left_out[filename] = unreadable if version is None else other
+
+    @property
+    def _keeps_unversioned(self) -> bool:
+        """Whether a line selects all files, also those whose names give no version."""
+        return any(rule.latest is None and not rule.specifier for rule in self._selection.rules)
 
     def _why_not(self) -> tuple[str, str, str]:
         """Return the sentences about a release without a version, about one that no rule names, and an older one."""
@@ -222,6 +245,11 @@ class _Screener:
 
     def _note_expiry(self, time: int) -> None:
         self._expires_at = time if self._expires_at is None else min(time, self._expires_at)
+
+
+def _may_name(rule: VersionRule, version: Version) -> bool:
+    """Return whether a rule may admit a version; one with ``===`` compares texts, and may always."""
+    return "===" in str(rule.specifier) or rule.specifier.contains(version, prereleases=True)
 
 
 def _fit(releases: Iterable[Release]) -> None:
