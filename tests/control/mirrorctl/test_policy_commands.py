@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from control.fake_syncer import HELD, SUMMARY, FakeSyncer, held_project
 from mirror_contract import PolicyState, Release, Run, RunState
+from mirror_control.client.formatting import format_moment
 from mirrorctl.cli import main
 
 Mirrorctl = Callable[..., Result]
@@ -30,7 +31,7 @@ def test_held_lists_files_with_time_and_reason(mirrorctl: Mirrorctl) -> None:
     blocked = mirrorctl("held", "SIX", "--decision", "block", "--json")
     part = mirrorctl("held", "--limit", "1").stdout
 
-    assert f"hold      {HELD[0].until:%Y-%m-%d %H:%M} UTC" in lines[1]
+    assert f"hold      {format_moment(HELD[0].until)}" in lines[1]
     assert "this mirror waits 7 days" in lines[1]
     assert "<b>mal\N{REPLACEMENT CHARACTER}[2Jware</b>" in lines[2]
     assert [one["filename"] for one in json.loads(blocked.stdout)["items"]] == ["six-1.0.tar.gz"]
@@ -115,7 +116,7 @@ def test_project_and_status_show_what_is_held(mirrorctl: Mirrorctl, syncer: Fake
 
     assert "waiting, checked never" in project
     assert "2 files by policy (1 waiting, 1 blocked)" in project
-    assert f"hold until {HELD[0].until:%Y-%m-%d %H:%M}" in project
+    assert f"hold until {format_moment(HELD[0].until)}" in project
     assert "block " in project
     assert "1 file waiting, 1 file blocked; the next change is in 5 d; `mirrorctl held` lists them" in status
     assert "warning   lock 0\N{REPLACEMENT CHARACTER}[2J" in status

@@ -143,6 +143,14 @@ def test_full_volume_names_pending_removal() -> None:
             {"projects": {"current": 7, "behind": 3, "withdrawn": 2}},
         ),
         (
+            HealthLevel.GOOD,
+            "Fresh; 3 projects still to be synced",
+            {
+                "projects": {"current": 7, "behind": 3},
+                "running": [run(RunState.RUNNING, started_at=NOW, finished_at=None)],
+            },
+        ),
+        (
             HealthLevel.BUSY,
             "The first sync is running",
             NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]},

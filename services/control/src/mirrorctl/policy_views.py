@@ -6,7 +6,7 @@ from rich.table import Table
 
 from mirror_contract import HeldFile, HeldSummary, Project, ProjectFile, Release, Status
 from mirror_contract.text import printable
-from mirror_control.client.formatting import format_count, format_time
+from mirror_control.client.formatting import format_count, format_moment, format_time
 from mirrorctl.tables import new_table
 
 _MAX_WARNINGS = 10
@@ -16,7 +16,7 @@ def held(found: Iterable[HeldFile]) -> Table:
     """Return a table of files that clients cannot download for now."""
     rows = new_table("project", "file", "decision", "until", "reason")
     for one in found:
-        until = "" if one.until is None else f"{one.until:%Y-%m-%d %H:%M} UTC"
+        until = "" if one.until is None else format_moment(one.until)
         rows.add_row(one.project, printable(one.filename), one.decision, until, printable(one.reason))
     return rows
 
@@ -36,7 +36,7 @@ def changed_release(found: Release, *, revoked: bool) -> str:
     version, run = printable(found.requirement), f"; run {found.run} puts it into force" if found.run else ""
     if revoked:
         return f"The release of {version} is revoked{run}."
-    return f"{version} is released until {found.until:%Y-%m-%d %H:%M} UTC{run}. To revoke it: --revoke {found.id}"
+    return f"{version} is released until {format_moment(found.until)}{run}. To revoke it: --revoke {found.id}"
 
 
 def add_facts(facts: Table, found: Status) -> None:
@@ -53,7 +53,7 @@ def add_facts(facts: Table, found: Status) -> None:
 
 def decision(file: ProjectFile) -> str:
     """Return what the mirror does with a file, and until when."""
-    return file.decision if file.until is None else f"{file.decision} until {file.until:%Y-%m-%d %H:%M}"
+    return file.decision if file.until is None else f"{file.decision} until {format_moment(file.until)}"
 
 
 def _held(found: HeldSummary) -> str:

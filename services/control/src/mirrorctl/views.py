@@ -14,7 +14,7 @@ from rich.text import Text
 from mirror_contract import Failure, Project, Run, Schedule, Status
 from mirror_contract.text import printable
 from mirror_control.client.download_schemas import ClientShare, Downloads, Misses, Share
-from mirror_control.client.formatting import UNDATED_EFFECT, format_count, format_duration, format_time
+from mirror_control.client.formatting import UNDATED_EFFECT, format_count, format_deadline, format_duration, format_time
 from mirror_control.client.health import assess_health
 from mirror_control.client.issue import HealthLevel, Issue
 from mirror_control.client.schemas import Item, Page
@@ -96,9 +96,13 @@ def status(found: Status) -> View:
         free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
     if (waiting := found.pending_removal) is not None:
-        files, size, last = format_count(waiting.files, "file"), decimal(waiting.bytes), format_time(waiting.last_at)
+        files, size, last = (
+            format_count(waiting.files, "file"),
+            decimal(waiting.bytes),
+            format_deadline(waiting.last_at),
+        )
         command = "`mirrorctl collect --now` deletes them now"
-        facts.add_row("removal", f"{files}, {size}, will be deleted {last} at the latest; {command}")
+        facts.add_row("removal", f"{files}, {size}, will be deleted {last}; {command}")
     facts.add_row("upstream", f"{printable(found.upstream)}, scope {printable(found.scope)}")
     if found.previous_upstream:
         facts.add_row(

@@ -1,7 +1,7 @@
 """Times and numbers, formatted for people on a terminal and on the page."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _MINUTE_SECONDS, _HOUR_SECONDS, _DAY_SECONDS = 60, 3600, 86400
 _SHOWN_MACHINES = 2
@@ -30,6 +30,19 @@ def format_time(moment: datetime | None, *, now: datetime | None = None) -> str:
         return "never"
     seconds = round(((now or datetime.now(UTC)) - moment).total_seconds())
     return f"{format_duration(seconds)} ago" if seconds >= 0 else f"in {format_duration(seconds)}"
+
+
+def format_moment(moment: datetime) -> str:
+    """Return a time as ``2026-12-04 10:12 UTC``, rounded up to the minute: by then it has come."""
+    utc = moment.astimezone(UTC)
+    return f"{utc + timedelta(seconds=-utc.timestamp() % 60):%Y-%m-%d %H:%M} UTC"
+
+
+def format_deadline(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """Return until when something is done at the latest; what is due already is done by the next run."""
+    if moment is None or moment <= (now or datetime.now(UTC)):
+        return "by the next run"
+    return f"{format_time(moment, now=now)} at the latest"
 
 
 def describe_machines(machines: Sequence[str]) -> str:

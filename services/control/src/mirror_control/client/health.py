@@ -64,7 +64,10 @@ def _assess_without_issues(status: Status, *, now: datetime) -> HealthVerdict:
         title = f"Complete as of {format_time(completed, now=now)}"
         return HealthVerdict(HealthLevel.GOOD, title, freshness, [])
     if behind := _count_behind(status):
-        title = f"Fresh; upstream serves older pages of {format_count(behind, 'project')}"
+        if any(run.request.kind is RunKind.SYNC for run in status.running):
+            title = f"Fresh; {format_count(behind, 'project')} still to be synced"
+        else:
+            title = f"Fresh; upstream serves older pages of {format_count(behind, 'project')}"
         return HealthVerdict(HealthLevel.GOOD, title, freshness, [])
     return HealthVerdict(HealthLevel.GOOD, "Fresh and complete", freshness, [])
 

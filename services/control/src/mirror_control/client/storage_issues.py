@@ -3,7 +3,7 @@
 from rich.filesize import decimal
 
 from mirror_contract import RunState, Status
-from mirror_control.client.formatting import format_count, format_time
+from mirror_control.client.formatting import format_count, format_deadline
 from mirror_control.client.issue import MIRRORCTL, HealthLevel, Issue
 
 # Below MIRROR_DISK_RESERVE, the syncer itself reports a problem.
@@ -77,5 +77,5 @@ def _describe_pending_removal(status: Status) -> str:
     """Return when files in their grace period free space, and the command that frees it now; empty without any."""
     if (waiting := status.pending_removal) is None or not waiting.bytes:
         return ""
-    size, last = decimal(waiting.bytes), format_time(waiting.last_at, now=status.as_of)
-    return f" Files that wait for deletion free {size} {last} at the latest, or now: `{MIRRORCTL} collect --now`."
+    size, last = decimal(waiting.bytes), format_deadline(waiting.last_at, now=status.as_of)
+    return f" Files that wait for deletion free {size} {last}, or now: `{MIRRORCTL} collect --now`."

@@ -76,7 +76,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Files of a release that are not published for one reason."""
+    """
+    Files of a release that are not published for one reason, or until the same day.
+
+    Attributes:
+        reason: of its first file, which is the first to be published.
+        until: the first file's time.
+        filenames: in the page's order; none is left out.
+    """
 
     version: str | None
     decision: Choice
@@ -113,8 +120,10 @@ def newest_release(releases: Sequence[Release]) -> Release | None:
 def group_absent(files: Iterable[ProjectFile]) -> list[Absent]:
     """Return unpublished files by release and reason: those that wait, then blocked ones, then others, newest first."""
     groups = dict[tuple[object, ...], Absent]()
-    for file in files:
-        key = file.version, file.decision, file.reason, file.until
+    # What waits is uploaded within minutes: each of numpy's 70 wheels has another time, and so another reason.
+    for file in sorted(files, key=lambda file: file.until or _END_OF_TIME):
+        about = file.reason if file.until is None else file.until.date()
+        key = file.version, file.decision, about
         group = groups.setdefault(key, Absent(file.version, file.decision, file.reason or "", file.until, []))
         group.filenames.append(file.filename)
     newest_first = sorted(groups.values(), key=lambda one: _version_key(one.version), reverse=True)

@@ -128,6 +128,7 @@ def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
     pages.filters |= {
         "bytes": decimal,
         "count": formatting.format_count,
+        "deadline": formatting.format_deadline,
         "machines": formatting.describe_machines,
         "prose": _prose,
         "remedy": _remedy,

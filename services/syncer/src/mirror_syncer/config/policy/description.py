@@ -35,8 +35,9 @@ def describe_policy(policy: Policy, *, added: int) -> list[PolicyFact]:
         "age": _age(policy.rules.age),
         "blocks": ", ".join(_blocks(policy)) or "none",
         "advisories": _advisories(policy.blocking, known=sum(policy.advisories.counts.values())),
-        "removal": f"files stay {format_duration(policy.removal.grace)} after they leave their page; more than "
-        f"{policy.removal.guard:.3g} of the projects, or {policy.removal.floor}, leave only when a person allows it",
+        "removal": f"files stay {format_duration(policy.removal.grace)} after they leave their page; in a day "
+        f"{policy.removal.guard * 100:.3g} % of the projects, or {policy.removal.floor} if that is more, may lose "
+        "files, and more only when a person allows it",
     }
     return [PolicyFact(about=about, text=text) for about, text in said.items()]
 
