@@ -41,6 +41,7 @@ PATHS = (
     "/ui/runs/r9",
     "/ui/policy",
     "/ui/confirm?do=allow-removals&number=51",
+    "/ui/confirm?do=release&requirement=numpy==2.2.0",
     "/api/docs",
     "/ui/alerts",
 )

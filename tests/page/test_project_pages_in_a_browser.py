@@ -27,6 +27,9 @@ PATHS = (
     "/ui/downloads",
     "/ui/downloads?project=requests&days=365",
     "/ui/use",
+    "/ui/held",
+    "/ui/confirm?do=release&requirement=numpy==2.2.0",
+    "/ui/confirm?do=remove-line&project=six",
 )
 # Each element that can be used by a keyboard and is shown; a group of radio buttons is none of ours.
 USABLE = """() => [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
@@ -82,7 +85,7 @@ def test_project_pages_are_accessible(opened: Open, scheme: str, width: int) -> 
 
 
 def test_every_action_works_by_a_form_without_scripts(opened: Open, syncer: FakeSyncer) -> None:
-    """Without JavaScript, a form with a token adds a line, removes it, syncs, and shows lines and misses."""
+    """Without JavaScript, forms with a token add a line, remove it, sync, and show lines and misses."""
     with opened("/ui/projects/absent", java_script_enabled=False) as page:
         page.get_by_label("Why it is needed").fill("a <b>test</b>")
         send(page, "Add")
@@ -90,9 +93,12 @@ def test_every_action_works_by_a_form_without_scripts(opened: Open, syncer: Fake
         expect(page.get_by_text("upstream is away �[2J")).to_be_visible()
         assert page.url.endswith("/ui/projects")
         page.goto("/ui/projects/six")
+        page.get_by_role("button", name="Sync now").click()
         send(page, "Sync now")
-        expect(page.get_by_role("heading", level=1)).to_have_text("A sync of six is queued")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of six")
         page.goto("/ui/projects/six")
+        page.get_by_role("button", name="Remove the line").click()
+        expect(page.get_by_text("The next sync removes six and what only it needs")).to_be_visible()
         send(page, "Remove the line")
         expect(page.get_by_role("heading", level=1)).to_have_text("The line of six is removed")
         page.goto("/ui/projects")
@@ -109,17 +115,57 @@ def test_every_action_works_by_a_form_without_scripts(opened: Open, syncer: Fake
     assert list(syncer.added) == ["absent"]
 
 
-def test_added_line_is_removed_with_scripts(opened: Open, syncer: FakeSyncer) -> None:
-    """With JavaScript, the same form asks for the token once, stays on the page, and links to the run."""
+def test_removal_of_a_line_asks_first_with_scripts(opened: Open, syncer: FakeSyncer) -> None:
+    """With JavaScript, too, a page says what the removal of a line does before it is sent; a sync starts at once."""
     with opened("/ui/projects/six") as page:
-        page.get_by_role("button", name="Remove the line").click()
+        page.get_by_role("button", name="Sync now").click()
         page.get_by_role("dialog").get_by_label("Token", exact=True).fill(TOKEN)
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("The line of six is removed.")
-        expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)
-        page.get_by_role("button", name="Sync now").click()
         expect(page.get_by_role("status")).to_contain_text("The run is queued:")
+        page.get_by_role("button", name="Remove the line").click()
+        expect(page.get_by_text("The next sync removes six and what only it needs")).to_be_visible()
+        assert syncer.added
+        send(page, "Remove the line")
+        expect(page.get_by_role("heading", level=1)).to_have_text("The line of six is removed")
     assert not syncer.added
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_version_is_released_and_held_again_by_forms(opened: Open, syncer: FakeSyncer, scripts: bool) -> None:  # noqa: FBT001
+    """From a project's page, a version that waits is released with a reason; from the held files, the release ends."""
+    with opened("/ui/projects/numpy", java_script_enabled=scripts) as page:
+        page.get_by_role("button", name="Release numpy==2.2.0").click()
+        expect(page.get_by_text("It publishes numpy==2.2.0 now")).to_be_visible()
+        assert axe(page) == []
+        page.get_by_label("Why it cannot wait").fill("CVE-2026-1")
+        page.get_by_label("How long the release holds").fill("3d")
+        send(page, "Release")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("numpy==2.2.0 is released until")
+        assert [one.because for one in syncer.releases.values()] == ["CVE-2026-1"]
+        page.goto("/ui/held")
+        send(page, "Show the releases in force")
+        expect(page.get_by_role("row", name="numpy==2.2.0")).to_contain_text("CVE-2026-1")
+        assert axe(page) == []
+        page.get_by_role("button", name="End the release numpy==2.2.0").click()
+        send(page, "End the release")
+        expect(page.get_by_role("heading", level=1)).to_have_text("The release of numpy==2.2.0 is ended")
+    assert not syncer.releases
+
+
+def test_version_is_released_by_the_keyboard(opened: Open, syncer: FakeSyncer) -> None:
+    """With the keyboard alone, one releases a version: the button, the reason, the duration, the token, and Enter."""
+    with opened("/ui/held") as page:
+        page.get_by_role("button", name="Release six==2.0").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Why it cannot wait")).to_be_visible()
+        page.get_by_label("Why it cannot wait").focus()
+        page.keyboard.type("CVE-2026-1")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.type(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("six==2.0 is released until")
+    assert [one.requirement for one in syncer.releases.values()] == ["six==2.0"]
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -35,6 +35,9 @@ WRONG = [
     {"do": "allow-removals", "number": "1e9"},
     {"do": "cancel", "run": "../../schedule/pause"},
     {"do": "cancel"},
+    {"do": "remove-line", "project": "../schedule"},
+    {"do": "release", "requirement": "six"},
+    {"do": "end-release", "requirement": "six==1.*"},
 ]
 
 
@@ -194,14 +197,15 @@ def test_withheld_removals_are_allowed_by_number(client: httpx2.Client, syncer: 
 
 
 @pytest.mark.proves("security/web-pages")
-@given(st.dictionaries(st.sampled_from(["do", "project", "number", "run"]), st.text(max_size=30)))
+@given(st.dictionaries(st.sampled_from(["do", "project", "number", "run", "requirement"]), st.text(max_size=30)))
 def test_any_fields_are_an_action_or_refused(fields: dict[str, str]) -> None:
     """Whatever a form sends, it is one of the known actions, on a path of the API that no field can change."""
     try:
         action = make_action(fields)
     except ValueError:
         return
-    assert re.fullmatch(r"/runs(/[0-9A-Za-z-]+/cancel)?|/schedule/(pause|resume)", action.path)
+    known = r"/runs(/[0-9A-Za-z-]+/cancel)?|/schedule/(pause|resume)|/projects/[a-z0-9-]+|/releases"
+    assert re.fullmatch(known, action.path)
 
 
 @pytest.mark.proves("security/tokens-and-secrets")

@@ -457,28 +457,6 @@ def test_each_state_has_a_page_and_a_filter(client: httpx2.Client, syncer: FakeS
     assert ">six</a>" in client.get(f"/ui/projects?state={state}").text
 
 
-def test_held_files_are_listed(client: httpx2.Client) -> None:
-    """The page of held files has project, time and reason of each, a filter, and a next page."""
-    page = client.get("/ui/held").text
-    blocked = client.get("/ui/held?decision=block&project=SIX").text
-    none = client.get("/ui/held?project=idna").text
-    assert re.search(r"six-2.0.tar.gz.+?in 5 d</time>", page, re.DOTALL)
-    assert "&lt;b&gt;mal\N{REPLACEMENT CHARACTER}[2Jware&lt;/b&gt;" in page
-    assert ("six-2.0.tar.gz" in blocked, "six-1.0.tar.gz" in blocked) == (False, True)
-    assert '<option value="block" selected>' in blocked
-    assert "No file of <a " in none
-    assert client.get("/ui/held?project=/etc/x").status_code == 422
-
-
-def test_long_list_of_held_files_has_a_next_page(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long list of held files continues on further pages with the same filters."""
-    monkeypatch.setattr("mirror_control.ui.pages._PAGE_SIZE", 1)
-    first = client.get("/ui/held?project=six").text
-    link = re.search(r'href="\.\.(/ui/held[^"]+)">Next page', first)
-    assert link
-    assert "six-1.0.tar.gz" in client.get(link[1].replace("&amp;", "&")).text
-
-
 def test_status_sums_up_what_is_held_and_lists_warnings(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """The first page shows how many files are held, what comes next, and what is wrong with the policy."""
     warnings = [f"lock {number} {HOSTILE}" for number in range(12)]

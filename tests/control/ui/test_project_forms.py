@@ -17,8 +17,7 @@ from mirror_control.settings import Settings
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
 FORMS = {
     "/ui/projects": Right.TRIGGER,
-    "/ui/projects/six/sync": Right.TRIGGER,
-    "/ui/projects/six/remove": Right.REMOVE,
+    "/ui/releases": Right.READ,
     "/ui/selection": Right.READ,
     "/ui/misses": Right.READ,
 }
@@ -59,17 +58,27 @@ def test_form_removes_an_added_line(client: httpx2.Client, syncer: FakeSyncer) -
     page = client.get("/ui/projects/six").text
     assert "<code><bdi>six&gt;=1</bdi></code> was added beside" in page
     assert "the next sync removes the project" in page
-    action = re.search(r'action="\.\./\.\.(/ui/projects/six/remove)"', page)
-    assert action
-    answer = send(client, action[1])
+    asked = client.get("/ui/confirm?do=remove-line&project=six").text
+    assert '"do" value="remove-line"' in page
+    assert "The next sync removes six and what only it needs" in asked
+    assert syncer.added, "a question changes nothing"
+    with capture_logs() as logs:
+        answer = send(client, "/ui/actions", do="remove-line", project="six")
+        client.get("/ui/use")  # the line is written right after the answer
     assert "The line of six is removed" in answer.text
     assert not syncer.added
+    (audit,) = (one for one in logs if one["event"] == "audit")
+    assert (audit["call"], audit["line"]) == ("DELETE /api/v1/projects/six", "six>=1")
 
 
-def test_form_syncs_a_project(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """A form queues a sync of its project."""
-    assert "A sync of six is queued" in send(client, "/ui/projects/six/sync").text
-    assert [run.request.projects for run in syncer.runs.values()] == [("six",)]
+def test_project_page_offers_a_sync(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page of a project has the form that syncs it; with scripts, it starts at once."""
+    page = client.get("/ui/projects/six").text
+    form = next(form for form in re.findall(r"<form.*?</form>", page, re.DOTALL) if 'value="sync"' in form)
+    assert ">Sync now<" in form
+    assert 'data-call="POST /runs"' in form
+    answer = send(client, "/ui/actions", do="sync", project="six")
+    assert (answer.status_code, [run.request.projects for run in syncer.runs.values()]) == (303, [("six",)])
 
 
 @pytest.mark.proves("security/upstream")
@@ -81,7 +90,7 @@ def test_lines_are_listed_with_who_when_and_why(client: httpx2.Client, syncer: F
     row = page.partition("six&gt;=1")[2].partition("</tr>")[0]
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\N{REPLACEMENT CHARACTER}gnp.exe" in row
     assert "<bdi>ann</bdi>" in row
-    assert 'action="../ui/projects/six/remove"' in row
+    assert '"do" value="remove-line"' in row
     assert page.count("Remove the line") == 1
 
 

@@ -11,7 +11,7 @@ from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Remembered, Syncer
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.schemas import HeldDecision, HeldFilter, UnmetFilter
+from mirror_control.client.schemas import UnmetFilter
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.rendering import ASSETS, render
 
@@ -27,37 +27,6 @@ Text = Annotated[str, Query(max_length=4096)]
 async def redirect() -> Response:
     """Redirect to the page by a relative URL, because only the client knows the address that it used."""
     return RedirectResponse("ui/", status_code=302)
-
-
-@router.get("/ui/held")
-async def held(  # noqa: PLR0917 - FastAPI's parameters
-    request: Request,
-    syncer: Syncer,
-    remembered: Remembered,
-    project: Text = "",
-    decision: Text = "",
-    after: Text = "",
-) -> Response:
-    """List the files that clients cannot download for now; the next to be published come first."""
-    try:
-        name = parse_project_name(project) if project.strip() else None
-        decisions = [HeldDecision(decision)] if decision in list(HeldDecision) else []
-        wanted = HeldFilter(project=name, decision=decisions, after=after[:_MAX_AFTER_LENGTH] or None, limit=_PAGE_SIZE)
-    except ValueError as error:
-        return render(request, "error.html", title="Held files", detail=str(error), status_code=422)
-    try:
-        known = await remembered.ask(f"held {wanted.model_dump_json()}", partial(syncer.list_held, wanted))
-    except ApiError as error:
-        return render_api_error(request, error, title="Held files")
-    return render(
-        request,
-        "held.html",
-        found=known.value,
-        as_of=known.outdated_since,
-        project=name or "",
-        decision=decision,
-        choices=_HELD_DESCRIPTIONS,
-    )
 
 
 @router.get("/ui/unmet")
@@ -120,10 +89,6 @@ async def not_found(request: Request, path: str) -> Response:
     return render(request, "error.html", title="Page not found", detail=detail, status_code=404)
 
 
-_HELD_DESCRIPTIONS = {
-    HeldDecision.HOLD: "wait for their cooldown",
-    HeldDecision.BLOCK: "are blocked",
-}
 _UNMET_DESCRIPTIONS = {
     UnmetReason.NO_PROOF: "line cannot be installed",
     UnmetReason.NO_PROJECT: "no such project",

@@ -17,6 +17,8 @@ _WINDOWS = {"win32": "x86", "win_amd64": "x86_64", "win_arm64": "arm64"}
 # In the order of the page; a wheel for any platform comes first, the source last.
 _ANY, _SOURCE, _OTHER = "any", "source", "other"
 _FAMILIES = ("Linux", "Linux (musl)", "macOS", "Windows")
+# With the longest name, it stays within the 300 characters of a release.
+_MAX_VERSION_LENGTH = 80
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,6 +92,13 @@ class Absent:
     reason: str
     until: datetime | None
     filenames: list[str]
+
+    @property
+    def releasable_version(self) -> str:
+        """The version that a person may release from the cooldown; empty if it is not held, or has none."""
+        if self.decision is not Choice.HOLD or self.version is None or len(self.version) > _MAX_VERSION_LENGTH:
+            return ""
+        return str(parse_version(self.version) or "")
 
 
 def group_releases(files: Iterable[ProjectFile]) -> list[Release]:
