@@ -10,7 +10,7 @@ import pytest
 from control.fake_syncer import FakeSyncer
 from control.live import Background
 from mirror_contract import Counts, Failure, Run, RunChange, RunKind, RunRequest, RunState, Trigger
-from mirror_control.ui.failure_groups import group_by_cause
+from mirror_control.ui.run_effects import group_by_cause
 
 NOW = datetime.now(UTC)
 
@@ -111,7 +111,7 @@ def test_run_that_broke_a_project_is_three_clicks_away(client: httpx2.Client, sy
     assert rows(listed) == ["r005", "r003", "r002", "r001"], "it is not in the fourth"
     told = re.search(r'zope-interface has failed since <a href="\.\.(/ui/runs/r003)">', listed)
     assert told
-    assert "changed; newest version 7.0" in listed
+    assert "changed its page; newest version 7.0" in listed
     assert "its page is no JSON" in client.get(told[1]).text
 
 

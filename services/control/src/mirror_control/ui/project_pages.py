@@ -23,6 +23,7 @@ from mirror_control.ui.chart import draw
 from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day, render_unreadable
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
+from mirror_control.ui.run_effects import describe_effect
 
 router = APIRouter(dependencies=[open_to_all])
 
@@ -223,6 +224,7 @@ def _render_project(
         counted=counted,
         drawn=draw(counted.days, since=counted.since, until=counted.until) if counted else None,
         runs=runs,
+        effects={one.id: describe_effect(one, found.name) for one in runs or []},
     )
 
 

@@ -15,8 +15,8 @@ from mirror_control.client.api_client import ApiError
 from mirror_control.client.schemas import ProjectFilter, RunFilter
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
-from mirror_control.ui.failure_groups import describe_effect, group_by_cause
 from mirror_control.ui.rendering import render
+from mirror_control.ui.run_effects import describe_effect, group_by_cause
 
 router = APIRouter(dependencies=[open_to_all])
 
@@ -101,9 +101,9 @@ def _broken_by(newest_first: list[Run], project: str) -> Run | None:
     """Return the first of the latest runs in which a project failed without a success in between; None if none did."""
     broken = None
     for one in newest_first:
-        effect, _ = describe_effect(one, project)
-        if effect == "failed":
+        effect = describe_effect(one, project)
+        if effect.state == "failed":
             broken = one
-        elif effect in ("succeeded", "withdrawn"):
+        elif effect.state in ("succeeded", "withdrawn"):
             break
     return broken

@@ -1,4 +1,4 @@
-"""A run's failures by their cause, and what a run did with one project."""
+"""What a run did: its failures by their cause, and its effect on one project."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -29,6 +29,16 @@ class FailureGroup(NamedTuple):
         return self.failures[_MAX_SHOWN:]
 
 
+class RunEffect(NamedTuple):
+    """What a run did with one project."""
+
+    state: str
+    """Its colour and icon."""
+    text: str
+    more: int = 0
+    """Failures beside the first."""
+
+
 def group_by_cause(failures: Iterable[Failure]) -> list[FailureGroup]:
     """Return failures by cause, the most frequent first; what concerns the whole run comes before all others."""
     groups = dict[tuple[bool, str], list[Failure]]()
@@ -38,16 +48,22 @@ def group_by_cause(failures: Iterable[Failure]) -> list[FailureGroup]:
     return [FailureGroup(reason, members) for (_, reason), members in ordered]
 
 
-def describe_effect(run: Run, project: str) -> tuple[str, str]:
-    """Return what a run did with a project, as a state for its colour and as a sentence."""
-    failure = next((one for one in run.failures if one.project == project), None)
-    if failure is not None:
-        return "failed", f"{failure.file}: {failure.reason}" if failure.file else failure.reason
+def describe_effect(run: Run, project: str) -> RunEffect:
+    """Return what a run did with a project."""
+    failures = [one for one in run.failures if one.project == project]
+    if failures:
+        first = failures[0]
+        text = f"{first.file}: {first.reason}" if first.file else first.reason
+        return RunEffect("failed", text, more=len(failures) - 1)
     change = next((one for one in run.changes if one.project == project), None)
     if change is None:
-        return ("", "unchanged") if run.state.ended else ("running", "not finished")
+        return RunEffect("", "its page is unchanged") if run.state.ended else RunEffect("running", "not finished")
     if change.withdrawn:
-        return "withdrawn", "removed"
-    size = f" ({decimal(change.bytes_fetched)})" if change.bytes_fetched else ""
-    files = f", {format_count(change.files_fetched, 'file')} downloaded{size}" if change.files_fetched else ""
-    return "succeeded", f"changed{f'; newest version {change.newest_version}' if change.newest_version else ''}{files}"
+        return RunEffect("withdrawn", "removed its page")
+    parts = ["changed its page"]
+    if change.newest_version:
+        parts.append(f"newest version {change.newest_version}")
+    if change.files_fetched:
+        size = f" ({decimal(change.bytes_fetched)})" if change.bytes_fetched else ""
+        parts.append(f"downloaded {format_count(change.files_fetched, 'file')}{size}")
+    return RunEffect("succeeded", "; ".join(parts))
