@@ -201,13 +201,21 @@ def test_page_updates_itself(opened: Open, syncer: FakeSyncer, background: Backg
         expect(page.get_by_text("30 of 40 projects")).to_be_visible()
 
 
-def test_charts_follow_the_table(opened: Open) -> None:
-    """Two charts show duration and counts from the table, and follow its changes."""
-    with opened("/ui/") as page:
-        expect(page.locator("#charts canvas")).to_have_count(2)
-        box = page.locator("#charts canvas").first.bounding_box()
+@pytest.mark.parametrize("scripts", [True, False])
+def test_charts_show_the_last_syncs(opened: Open, syncer: FakeSyncer, scripts: bool) -> None:  # noqa: FBT001
+    """Two charts show duration and counts, also without JavaScript; with it, a new sync appears without a reload."""
+    with opened("/ui/", java_script_enabled=scripts) as page:
+        charts = page.locator(".charts svg")
+        expect(charts).to_have_count(2)
+        expect(charts.first.locator("g")).to_have_count(8)
+        box = charts.first.bounding_box()
         assert box is not None
         assert box["width"] > 200
+        if scripts:
+            newer = syncer.runs["r7"].model_copy(update={"id": "r8"})
+            syncer.runs["r8"] = newer
+            syncer.told = syncer.told | {"last_run": newer}
+            expect(charts.first.locator("g")).to_have_count(9)
 
 
 @pytest.mark.proves("security/neighbours")

@@ -62,7 +62,7 @@ def test_browser_packages_have_allowed_licences() -> None:
     """Every npm package that browsers receive has a licence that we allow."""
     lock = REPOSITORY / "services/control/assets/package-lock.json"
     packages = list(read_lock(lock))
-    assert {one.name for one in packages} == {"htmx.org", "uplot"}
+    assert {one.name for one in packages} == {"htmx.org"}
     assert [one for one in packages if not licences.is_allowed(one.licence)] == []
 
 
@@ -107,7 +107,7 @@ def test_licence_of_a_debian_package_is_read() -> None:
                 "pkg:generic/libunistring@1",
             },
         ),
-        ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@", "pkg:npm/htmx.org@", "pkg:npm/uplot@"}),
+        ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@", "pkg:npm/htmx.org@"}),
         ("nginx", {"pkg:deb/debian/nginx@", "pkg:deb/debian/libnginx-mod-http-js@"}),
     ],
 )

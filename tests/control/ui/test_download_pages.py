@@ -19,7 +19,7 @@ from mirror_control.downloads.store import Position, Store
 from mirror_control.downloads.tally import Tally
 from mirror_control.settings import Settings
 from mirror_control.ui import download_pages
-from mirror_control.ui.chart import draw
+from mirror_control.ui.chart import draw_downloads
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NEW, OLD = "/packages/ab/requests-2.32.3-py3-none-any.whl", "/packages/ab/requests-2.31.0.tar.gz"
@@ -90,7 +90,7 @@ def test_chart_has_a_bar_and_a_number_for_each_day(counted: None, client: httpx2
     chart = page.partition("<figure")[2].partition("</figure>")[0]
     assert chart.count("<title>") == 3
     assert f"<title>{TODAY.date()}: 6</title>" in chart
-    assert chart.count('class="of-mirrors"') == 1
+    assert chart.count('class="part"') == 1
     assert "Downloads per day, at most 6" in chart
     table = page.partition("Downloads per day as a table")[2].partition("</details>")[0]
     row = table.partition(f"{(TODAY - timedelta(days=2)).date()}</th>")[2].partition("</tr>")[0]
@@ -101,12 +101,12 @@ def test_long_period_has_a_bar_for_each_week() -> None:
     """The chart of a year has 53 bars, each a week; none is lost, and an empty one has no height."""
     since, until = TODAY.date() - timedelta(days=364), TODAY.date()
     days = [Day(day=since + timedelta(days=n), downloads=n % 3, mirrors=1) for n in range(300)]
-    drawn = draw(days, since=since, until=until)
+    drawn = draw_downloads(days, since=since, until=until)
     assert (len(drawn.bars), drawn.unit) == (53, "week")
-    assert sum(bar.downloads for bar in drawn.bars) == sum(day.downloads for day in days)
+    assert sum(bar.value for bar in drawn.bars) == sum(day.downloads for day in days)
     assert max(bar.height for bar in drawn.bars) == 100
     assert drawn.bars[-1].height == 0
-    assert draw([], since=since, until=until).most == 0
+    assert draw_downloads([], since=since, until=until).most == 0
 
 
 def test_downloads_come_as_csv(counted: None, client: httpx2.Client) -> None:

@@ -196,6 +196,28 @@ def test_last_known_state_stays_with_its_age(client: httpx2.Client, syncer: Fake
     assert 'name="do" value="cancel"' not in answer.text, "nothing can be cancelled now"
 
 
+def test_syncs_are_charted_in_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Duration and projects of each sync are bars with their numbers; a pause of the schedule is a gap between them."""
+    for number, failed in ((9, 0), (1, 0), (0, 2)):
+        counts = Counts(projects_changed=4, projects_failed=failed)
+        syncer.runs[f"r{9 - number}"] = make_run(number, id=f"r{9 - number}", counts=counts)
+    syncer.told = {"last_run": syncer.runs["r9"]}
+    durations, projects = re.findall(r"<figure.*?</figure>", client.get("/ui/").text, re.DOTALL)
+    assert re.findall(r"<title>.+?: ([^<]+)</title>", durations) == ["5 min"] * 3
+    assert re.findall(r'<rect x="([\d.]+)"', durations) == ["0.0", "881.8", "992.0"]
+    assert "Duration of each sync, at most 5 min" in durations
+    assert re.findall(r"<title>.{16}: ([^<]+)</title>", projects) == [
+        "4 projects changed, 0 failed",
+        "4 projects changed, 0 failed",
+        "4 projects changed, 2 failed",
+    ]
+    assert re.findall(r'class="part".+?height="([\d.]+)"', projects) == ["33.3"]
+    assert "per sync, at most 6" in projects
+    syncer.runs = {"r9": syncer.runs["r9"]}
+    syncer.told = {"last_run": make_run(0, id="r10")}
+    assert "<figure" not in client.get("/ui/").text, "one sync has no course"
+
+
 def test_busy_page_is_bounded(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """With many syncs and failing projects whose reasons are long, the page has 150 kB at most, assets included."""
     name = "x" * 25

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 _MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _OWN_FILES = ("style.css", "docs.css", "page.js", "icon.svg")
-# services/control/assets/fetch downloads these from npm. Without them, the page works as without JavaScript.
-_VENDORED_FILES = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")
+# services/control/assets/fetch downloads it from npm. Without it, the page does not update itself.
+_VENDORED_FILES = ("htmx.min.js",)
 
 
 class Asset(NamedTuple):
-    """A file in memory; all of them have 110 KB."""
+    """A file in memory; all of them have 55 KB."""
 
     name: str
     content: bytes

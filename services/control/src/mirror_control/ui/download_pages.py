@@ -27,7 +27,7 @@ from mirror_control.client.download_schemas import (
 from mirror_control.client.schemas import MAX_NAMES, ProjectFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
-from mirror_control.ui.chart import draw
+from mirror_control.ui.chart import draw_downloads
 from mirror_control.ui.rendering import HEADERS, render
 
 router = APIRouter()
@@ -84,7 +84,7 @@ async def downloads(request: Request, counts: Counts, project: Text = "", days: 
         request,
         "downloads.html",
         found=found,
-        drawn=draw(found.days, since=since, until=found.until),
+        drawn=draw_downloads(found.days, since=since, until=found.until),
         missed=misses.requests,
         project=name or "",
         period=period,

@@ -1,4 +1,4 @@
-// Features of the page that need JavaScript: charts, changes through the API, copying, and a warning on lost contact.
+// Features of the page that need JavaScript: changes through the API, copying, and a warning on lost contact.
 "use strict";
 
 document.documentElement.classList.add("scripted");
@@ -109,66 +109,6 @@ document.addEventListener("submit", (event) => {
   pressed(event.submitter ?? event.target.querySelector("button"), () => sendForm(event.target));
 });
 
-// --- Charts, drawn from the table on the page.
-
-let drawnNewest = null;
-
-function draw(force) {
-  const place = element("charts");
-  const rows = [...document.querySelectorAll("tr[data-at]")].reverse();
-  const newest = rows.at(-1)?.dataset.at;
-  if (!place || !window.uPlot || rows.length < 2 || (newest === drawnNewest && !force && place.childElementCount)) return;
-  drawnNewest = newest;
-  place.replaceChildren();
-  const colour = (name) => {
-    const probe = document.createElement("span");
-    probe.className = name;
-    place.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
-  const column = (name) => rows.map((row) => Number(row.dataset[name]));
-  const span = (seconds) => (seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`);
-  const moment = (_, ticks, __, ___, step) => ticks.map((seconds) => {
-    const iso = new Date(seconds * 1000).toISOString();
-    return step >= 86400 || iso.slice(11, 16) === "00:00" ? iso.slice(5, 10) : iso.slice(11, 16);
-  });
-  const figure = (...caption) => {
-    const made = document.createElement("figure");
-    const title = document.createElement("figcaption");
-    title.append(...caption);
-    made.append(title);
-    place.append(made);
-    return made;
-  };
-  const chart = (made, series, says) => {
-    const axis = { stroke: colour("quiet"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    new uPlot(
-      {
-        width: made.clientWidth, height: 160, legend: { show: false }, cursor: { show: false },
-        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        axes: [{ ...axis, values: moment }, { ...axis, size: 60, values: (_, ticks) => ticks.map(says) }],
-        scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
-        series: [{}, ...series.map((name) => ({ stroke: colour(`${name}-line`), width: 2, points: { size: 5, fill: colour(`${name}-line`) } }))],
-      },
-      [column("at"), ...series.map(column)],
-      made,
-    );
-    made.lastElementChild.setAttribute("aria-hidden", "true");
-  };
-  const word = (name) => Object.assign(document.createElement("b"), { textContent: name, className: `${name}-line` });
-  // Create both figures first: the width of each depends on the other.
-  const took = figure("Duration of each sync");
-  const counts = figure("Projects ", word("changed"), " and ", word("failed"));
-  chart(took, ["took"], span);
-  chart(counts, ["changed", "failed"], (count) => (Number.isInteger(count) ? count.toLocaleString("en") : ""));
-}
-
-addEventListener("DOMContentLoaded", () => draw());
-addEventListener("resize", () => draw(true));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
-
 // --- Live updates by htmx: if control stops answering, the page must say that it is outdated.
 
 let updatedAt = new Date();
@@ -187,4 +127,3 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   }
 });
 document.addEventListener("htmx:error", () => showConnectionLost("Control does not answer."));
-document.addEventListener("htmx:after:swap", () => draw());

@@ -19,7 +19,7 @@ from mirror_control.client.schemas import ProjectFilter, ProjectPage, RunFilter
 from mirror_control.downloads.statistics import Statistics, StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
-from mirror_control.ui.chart import draw
+from mirror_control.ui.chart import draw_downloads
 from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day, render_unreadable
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
@@ -222,7 +222,7 @@ def _render_project(
         kept=dependencies.releases[:_MAX_ABSENT] if dependencies else [],
         most_shown=_MAX_REQUIREMENTS,
         counted=counted,
-        drawn=draw(counted.days, since=counted.since, until=counted.until) if counted else None,
+        drawn=draw_downloads(counted.days, since=counted.since, until=counted.until) if counted else None,
         runs=runs,
         effects={one.id: describe_effect(one, found.name) for one in runs or []},
     )
