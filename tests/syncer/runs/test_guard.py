@@ -44,6 +44,7 @@ async def test_404_for_every_page_keeps_every_project(vanished: Site) -> None:
 
     assert run.state is RunState.INCOMPLETE
     assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, PROJECT_COUNT)
+    assert sorted(run.withheld) == sorted(vanished.pages())[:100]
     assert f"mirrorctl sync --allow-removals {PROJECT_COUNT}" in (run.message or "")
     assert len(vanished.pages()) == PROJECT_COUNT
 

@@ -73,11 +73,13 @@ async def test_lost_files_beyond_the_limit_are_withheld(
 
     for run in (first, second):
         assert (run.state, run.counts.projects_withheld, run.counts.files_removed) == (RunState.INCOMPLETE, 12, 0)
+        assert sorted(run.withheld) == sorted(NAMES)
         assert "mirrorctl sync --allow-removals 12" in (run.message or "")
     assert published == {name: releases(name, *VERSIONS) for name in NAMES}
     assert (row.state, row.lost_files) == (ProjectState.BEHIND, 3 - keep)
     assert "the deletion guard keeps them" in (row.error or "")
     assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 12 * (3 - keep))
+    assert allowed.withheld == []
     assert (after.state, after.lost_files, after.due_at) == (ProjectState.CURRENT, 0, None)
     assert {name: twelve.filenames(name) for name in NAMES} == {
         name: releases(name, *VERSIONS[:keep]) for name in NAMES

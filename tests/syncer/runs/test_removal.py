@@ -246,6 +246,7 @@ async def test_guard_withholds_only_removals(site: Site, pypi: fakepypi.FakePyPI
         withheld = await running.sync()
         assert withheld.state is RunState.INCOMPLETE
         assert "--allow-removals 60" in (withheld.message or "")
+        assert sorted(withheld.withheld) == names
         assert len(site.pages()) == 61
         assert "six-1.1.tar.gz" in site.filenames("six")
 

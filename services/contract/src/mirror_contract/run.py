@@ -154,6 +154,11 @@ class Run(BaseModel):
         description="A hundred projects whose page it changed or removed: those that it removed, and those "
         "that it downloaded most for; `counts` has all.",
     )
+    withheld: list[str] = Field(
+        default=[],
+        description="The first hundred projects that the deletion guard keeps: it withholds their removal, or that of "
+        "their files; `counts` has all.",
+    )
     phases: dict[str, float] = Field(
         default={},
         description="Seconds that each phase took, in order; empty until the run has ended or if "

@@ -43,7 +43,7 @@ async def _last_syncs(syncer: SyncerClient) -> list[Run]:
     for _ in range(_MAX_PAGES):
         wanted = RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_MAX_SYNCS - len(found), after=after)
         page = await syncer.list_runs(wanted)
-        found += (run.model_copy(update={"failures": []}) for run in page.items)
+        found += (run.model_copy(update={"failures": [], "withheld": []}) for run in page.items)
         after = page.next
         if after is None or len(found) >= _MAX_SYNCS:
             break

@@ -123,3 +123,4 @@ class ActiveRun:
             files_fetched=counts.files_fetched, bytes_fetched=counts.bytes_fetched, files_removed=counts.files_removed
         )
         self.report.clear_failures()
+        self.report.name_withheld(())

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
+
+from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, Run, RunChange, RunKind
 from mirror_syncer.runs.failure_log import FailureLog
 
 _MAX_DOCUMENT_FAILURES = 100
 _MAX_DOCUMENT_CHANGES = 100
+MAX_DOCUMENT_WITHHELD = 100
 _MAX_PROJECT_FAILURES = 20  # so that a page with a thousand bad files does not hide the failures of other projects
 
 
@@ -79,6 +82,10 @@ class RunReport:
         if least is not None and (change.withdrawn or change.bytes_fetched > least.bytes_fetched):
             changes.remove(least)
             changes.append(change)
+
+    def name_withheld(self, names: Iterable[NormalizedName]) -> None:
+        """Name the projects in the document whose removal is withheld: the first hundred, instead of earlier ones."""
+        self._document.withheld = list(islice(names, MAX_DOCUMENT_WITHHELD))
 
     def record_response(self, *, responded: bool, started: float, first_failure: bool) -> None:
         """

@@ -12,6 +12,7 @@ from mirror_syncer.model.project import GONE, UNSELECTED
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
+from mirror_syncer.runs.report import MAX_DOCUMENT_WITHHELD
 from mirror_syncer.runs.sync.guard import DeletionGuard
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ class Removals:
         while names := await asyncio.to_thread(due.absent, edition=known.edition, published=False, limit=_FORGET_BATCH):
             await asyncio.to_thread(self._catalog.projects.forget, names)
         counts.projects_withheld = 0
+        run.report.name_withheld(())
         gone = await asyncio.to_thread(due.count_absent, edition=known.edition)
         removals = gone + await asyncio.to_thread(due.count_shrinking)
         if not removals:
@@ -62,6 +64,7 @@ class Removals:
             self._guard.withholds, leaving, allowed=allowed, overridden=overridden
         ):
             counts.projects_withheld = removals
+            run.report.name_withheld(leaving or await asyncio.to_thread(self._first_leaving, known.edition))
             log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
         if not overridden:
@@ -116,6 +119,11 @@ class Removals:
         names = [name for name in names if name not in queued.union(past) and policy.project(name) is not None]
         await self._feed.put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])
         return len(names)
+
+    def _first_leaving(self, edition: int) -> list[NormalizedName]:
+        """Return the first of more removals than the guard allows."""
+        due = self._catalog.due
+        return [*due.absent(edition=edition, published=True, limit=MAX_DOCUMENT_WITHHELD), *due.shrinking()]
 
     def _reason(self, name: NormalizedName) -> str:
         return GONE if self._policy.current.project(name) is not None else UNSELECTED

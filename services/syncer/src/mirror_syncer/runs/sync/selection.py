@@ -95,6 +95,7 @@ class SelectionSync:
                     resolved = await self._plan(run)
                 counted = {*plan.keep, *(step.name for step in plan.refresh)}
                 run.progress.counts.projects_withheld = len(resolved.withheld)
+                run.report.name_withheld(resolved.withheld)
                 await self._apply_closure(run, resolved, counted=counted)
                 return resolved
         except AbandonedError:  # cancelled
@@ -223,6 +224,7 @@ class SelectionSync:
         counts.projects_planned += len(plan.refresh) + len(plan.keep) + (0 if withdrawn_later else len(plan.withdraw))
         counts.projects_done += len(plan.keep)
         counts.projects_withheld = len(plan.withheld)
+        run.report.name_withheld(plan.withheld)
         numbers = {
             "refresh": len(plan.refresh),
             "withdraw": len(plan.withdraw),
@@ -249,6 +251,7 @@ class SelectionSync:
         overridden = run.request.allow_removals is not None
         if await asyncio.to_thread(self._guard.withholds, names, allowed=allowed, overridden=overridden):
             counts.projects_withheld += len(names)
+            run.report.name_withheld((*map(NormalizedName, run.document.withheld), *sorted(names)))
         elif names and not run.is_stopping:
             if not overridden:
                 await asyncio.to_thread(self._guard.record, names)
