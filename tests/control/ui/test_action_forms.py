@@ -196,6 +196,29 @@ def test_withheld_removals_are_allowed_by_number(client: httpx2.Client, syncer: 
     assert "data-call" not in form
 
 
+@pytest.mark.proves("security/upstream")
+def test_removals_are_named_before_they_are_allowed(
+    client: httpx2.Client, syncer: FakeSyncer, background: Background
+) -> None:
+    """The page that allows removals names the projects that would leave, with their files, and counts all others."""
+    names = ["six", "zope-interface", "gone", *(f"p{number}" for number in range(97))]
+    run = syncer.runs[queued(syncer)].model_copy(
+        update={"state": RunState.INCOMPLETE, "counts": Counts(projects_withheld=700), "withheld": names}
+    )
+    syncer.told = {"last_run": run}
+    client.get("/ui/")
+    page = client.get("/ui/confirm?do=allow-removals&number=700").text
+    table = page.partition("What the last sync withheld")[2].partition("</section>")[0]
+    assert re.findall(r'/ui/projects/([^"]+)"', table) == names[:50]
+    row = table.partition(">six</a>")[2].partition("</tr>")[0]
+    assert (">1</td>" in row, "11.1 kB" in row) == (True, True)
+    assert "upstream sends [red]\N{REPLACEMENT CHARACTER}[2J 500" in table
+    assert "650 more projects:" in table
+    background.run(syncer.stop())
+    away = client.get("/ui/confirm?do=allow-removals&number=700").text
+    assert re.findall(r'/ui/projects/([^"]+)"', away.partition("What the last sync withheld")[2])[:50] == names[:50]
+
+
 @pytest.mark.proves("security/web-pages")
 @given(st.dictionaries(st.sampled_from(["do", "project", "number", "run", "requirement"]), st.text(max_size=30)))
 def test_any_fields_are_an_action_or_refused(fields: dict[str, str]) -> None:
