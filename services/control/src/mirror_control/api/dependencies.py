@@ -9,7 +9,7 @@ from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.last_answers import LastAnswers
-from mirror_control.syncer.recent_changes import DayOfChanges
+from mirror_control.syncer.recent_changes import RecentChangesCache
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
 
@@ -26,8 +26,8 @@ def _history(request: Request) -> SyncHistory:
     return cast("SyncHistory", request.app.state.history)
 
 
-def _day(request: Request) -> DayOfChanges:
-    return cast("DayOfChanges", request.app.state.day_of_changes)
+def _recent_changes(request: Request) -> RecentChangesCache:
+    return cast("RecentChangesCache", request.app.state.recent_changes_cache)
 
 
 def _last_answers(request: Request) -> LastAnswers:
@@ -49,7 +49,7 @@ def _watches(request: Request) -> RunWatches:
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 AllTokens = Annotated[Tokens, Depends(_tokens)]
 FullSyncs = Annotated[SyncHistory, Depends(_history)]
-Day = Annotated[DayOfChanges, Depends(_day)]
+CachedChanges = Annotated[RecentChangesCache, Depends(_recent_changes)]
 Remembered = Annotated[LastAnswers, Depends(_last_answers)]
 Counts = Annotated[Statistics, Depends(_statistics)]
 AccessLogIntake = Annotated[Intake, Depends(_intake)]

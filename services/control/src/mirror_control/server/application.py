@@ -41,7 +41,7 @@ from mirror_control.settings import Settings
 from mirror_control.syncer import syncer_client
 from mirror_control.syncer.history import SyncHistory
 from mirror_control.syncer.last_answers import LastAnswers
-from mirror_control.syncer.recent_changes import DayOfChanges
+from mirror_control.syncer.recent_changes import RecentChangesCache
 from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui import (
@@ -135,7 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.page_url = settings.page_url
     app.state.grafana_url = settings.grafana_url
     app.state.history = SyncHistory()
-    app.state.day_of_changes = DayOfChanges()
+    app.state.recent_changes_cache = RecentChangesCache()
     app.state.last_answers = LastAnswers()
     app.state.osv_slots = asyncio.Semaphore(osv.MAX_ANSWERS)
     app.state.intake = intake

@@ -14,8 +14,8 @@ _PERIOD: Final = timedelta(days=1)
 _MAX_RUNS: Final = 200
 # An open page asks every two seconds.
 _FRESH_SECONDS: Final = 30.0
-_SHOWN: Final = 20
-_LARGEST: Final = 5
+_MAX_NEWEST_PROJECTS: Final = 20
+_MAX_LARGEST_PROJECTS: Final = 5
 
 
 class RecentChanges(NamedTuple):
@@ -36,14 +36,18 @@ class RecentChanges(NamedTuple):
     """The five projects that most was downloaded for, the largest first, each with its bytes."""
 
 
-class DayOfChanges:
-    """A cache, because browsers reload the page every few seconds; while the syncer is away, it has the last answer."""
+class RecentChangesCache:
+    """
+    A cache of what changed within the last day, because browsers reload the page every few seconds.
+
+    While the syncer is away, it has the last answer.
+    """
 
     def __init__(self) -> None:
         self._known: RecentChanges | None = None
         self._asked_at = float("-inf")
 
-    async def get(self, syncer: SyncerClient) -> RecentChanges | None:
+    async def get_changes(self, syncer: SyncerClient) -> RecentChanges | None:
         """Return what changed within the last day; None if it was never known."""
         if time.monotonic() - self._asked_at < _FRESH_SECONDS:
             return self._known
@@ -67,7 +71,7 @@ class DayOfChanges:
             withdrawn=sum(one.projects_withdrawn for one in counts),
             files=sum(one.files_fetched for one in counts),
             size=sum(one.bytes_fetched for one in counts),
-            newest=list(newest.values())[:_SHOWN],
-            largest=[(project, size) for project, size in sizes.most_common(_LARGEST) if size],
+            newest=list(newest.values())[:_MAX_NEWEST_PROJECTS],
+            largest=[(project, size) for project, size in sizes.most_common(_MAX_LARGEST_PROJECTS) if size],
         )
         return self._known

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mirror_control.access.auth import open_to_all
-from mirror_control.api.dependencies import AccessLogIntake, Day, FullSyncs, Syncer
+from mirror_control.api.dependencies import AccessLogIntake, CachedChanges, FullSyncs, Syncer
 from mirror_control.client.api_client import ApiError
 from mirror_control.client.health import assess_health, assess_unknown_status
 from mirror_control.ui.chart import draw_syncs
@@ -16,7 +16,9 @@ router = APIRouter(dependencies=[open_to_all])
 
 
 @router.get("/ui/")
-async def status(request: Request, syncer: Syncer, history: FullSyncs, day: Day, intake: AccessLogIntake) -> Response:
+async def status(
+    request: Request, syncer: Syncer, history: FullSyncs, changes: CachedChanges, intake: AccessLogIntake
+) -> Response:
     """Show issues first: since when, what still works, and what to do; then the facts."""
     try:
         found = await syncer.get_status_or_last_known()
@@ -34,7 +36,7 @@ async def status(request: Request, syncer: Syncer, history: FullSyncs, day: Day,
         speeds={run.id: syncer.speeds.speed_of(run.id) for run in found.running} if found.syncer_up else {},
         growth=syncer.disk_history.growth(),
         forecast_from=syncer.disk_history.forecast_from(),
-        recent=await day.get(syncer),
+        recent=await changes.get_changes(syncer),
         certificate_end=intake.certificate_end(),
         grafana=request.app.state.grafana_url,
     )
