@@ -184,11 +184,11 @@ class PrivateApi:
 
     async def run(self, request: web.Request) -> web.Response:
         """A run in its current state."""
-        return json_response(self._run(request))
+        return json_response(self._find_run(request))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a run; see ``Engine.cancel``."""
-        run = self._run(request)
+        run = self._find_run(request)
         active = self._mirror.runs.active(run.id)
         if active is None:
             raise ProblemError(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
@@ -322,7 +322,7 @@ class PrivateApi:
         finally:
             self._readers.release()
 
-    def _run(self, request: web.Request) -> Run:
+    def _find_run(self, request: web.Request) -> Run:
         run = self._mirror.runs.get(request.match_info["id"])
         if run is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 _ADVISORY_SECONDS = 3600.0
 _WATCH_RETRY_SECONDS = 60.0
 _MAX_LINE_BYTES = 2**16  # a request for a hundred projects by name, each of up to 250 characters; aiohttp takes 8 kB
-_WHOLE = RunRequest(kind=RunKind.SYNC)
+_FULL_SYNC = RunRequest(kind=RunKind.SYNC)
 
 
 async def serve(settings: Settings) -> None:
@@ -165,7 +165,7 @@ def _apply_policy(mirror: Mirror) -> None:
 
 
 def _request_sync(mirror: Mirror, trigger: Trigger) -> None:
-    mirror.runs.request(_WHOLE, trigger=trigger)
+    mirror.runs.request(_FULL_SYNC, trigger=trigger)
 
 
 def request_verify(mirror: Mirror) -> None:

@@ -169,12 +169,12 @@ class ClosureStep:
         ]
         if circles:
             async with self._publishing_circles:
-                await self._run(run, tasks)
+                await self._transfer(run, tasks)
         else:
-            await self._run(run, tasks)
+            await self._transfer(run, tasks)
         return {name for name, circle in circles.items() if name in circle.failed}
 
-    async def _run(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
+    async def _transfer(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
         with run.progress.phase("transfer"):
             await self._feed.run_to_completion(run, tasks)
 

@@ -75,10 +75,10 @@ class PolicyChange:
         postponed = set[NormalizedName]()
         with run.progress.phase("transfer"):
             run.sync.postponed = postponed  # a full disk ends the run later, once what leaves has made room
-            await self._run(run, names, Action.JUDGE)
+            await self._run_in_batches(run, names, Action.JUDGE)
             run.sync.postponed = None
             if run.request.offline:  # no refresh follows, which would end the run
-                await self._run(run, postponed, Action.JUDGE)
+                await self._run_in_batches(run, postponed, Action.JUDGE)
         return postponed
 
     async def _show_blocked_names(self, run: ActiveRun) -> bool:
@@ -105,9 +105,9 @@ class PolicyChange:
             log.info("blocked projects leave", projects=len(blocked))
             with run.progress.phase("withdraw"):
                 await self._project_list.publish_without(blocked)
-                await self._run(run, blocked, Action.WITHDRAW)
+                await self._run_in_batches(run, blocked, Action.WITHDRAW)
 
-    async def _run(self, run: ActiveRun, names: Iterable[NormalizedName], action: Action) -> None:
+    async def _run_in_batches(self, run: ActiveRun, names: Iterable[NormalizedName], action: Action) -> None:
         left = iter(names)
         while tasks := [Task(run.id, name, action, Priority.CHANGED) for name in islice(left, _BATCH)]:
             await self._feed.run_to_completion(run, tasks)
