@@ -90,6 +90,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
                 projects_withheld=51 if number == 8 else 0,
             ),
             failures=failures if broken else [],
+            withheld=["zope-interface", "six", *(f"left-{n}" for n in range(40))] if number == 8 else [],
             changes=[
                 RunChange(project="numpy", newest_version=f"2.{number}.0", files_fetched=29),
                 RunChange(project="six", newest_version="1.17.0", files_fetched=2),
@@ -174,6 +175,8 @@ def test_actions_work_without_javascript(opened: Open, syncer: FakeSyncer) -> No
         page.get_by_role("link", name="Status", exact=True).click()
         page.get_by_role("button", name="Allow 51 removals").click()
         expect(page.get_by_text("lets up to 51 projects leave it")).to_be_visible()
+        expect(page.get_by_role("row", name="zope-interface")).to_contain_text("upstream sends")
+        expect(page.get_by_text("9 more projects:")).to_be_visible()
         page.get_by_label("Token with the right remove").fill("wrong")
         page.get_by_role("button", name="Allow 51 removals").click()
         expect(page.get_by_text("This token is invalid")).to_be_visible()
