@@ -31,6 +31,7 @@ def test_held_lists_files_with_time_and_reason(mirrorctl: Mirrorctl) -> None:
     blocked = mirrorctl("held", "SIX", "--decision", "block", "--json")
     part = mirrorctl("held", "--limit", "1").stdout
 
+    assert HELD[0].until is not None
     assert f"hold      {format_moment(HELD[0].until)}" in lines[1]
     assert "this mirror waits 7 days" in lines[1]
     assert "<b>mal\N{REPLACEMENT CHARACTER}[2Jware</b>" in lines[2]
@@ -116,6 +117,7 @@ def test_project_and_status_show_what_is_held(mirrorctl: Mirrorctl, syncer: Fake
 
     assert "waiting, checked never" in project
     assert "2 files by policy (1 waiting, 1 blocked)" in project
+    assert HELD[0].until is not None
     assert f"hold until {format_moment(HELD[0].until)}" in project
     assert "block " in project
     assert "1 file waiting, 1 file blocked; the next change is in 5 d; `mirrorctl held` lists them" in status
