@@ -1,6 +1,7 @@
 """The pages of held files and of releases, and the forms that release a version and end its release."""
 
 import re
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
@@ -8,7 +9,7 @@ from structlog.testing import capture_logs
 
 from control.conftest import TOKEN
 from control.fake_syncer import NOW, FakeSyncer, held_project
-from mirror_contract import Choice, ProjectFile, Release
+from mirror_contract import Choice, HeldFile, ProjectFile, Release
 from mirror_control.access.rights import Right
 from mirror_control.settings import Settings
 
@@ -39,6 +40,24 @@ def test_held_files_are_listed(client: httpx2.Client) -> None:
     assert '<option value="block" selected>' in blocked
     assert "No file of <a " in none
     assert client.get("/ui/held?project=/etc/x").status_code == 422
+
+
+def test_wheels_of_a_version_are_one_row(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheels of a version wait until different minutes, and are one row that names all of them; others are not."""
+    noon = NOW.replace(hour=12, minute=0) + timedelta(days=6)
+
+    def wheel(number: int, until: datetime | None, version: str = "2.5.4") -> HeldFile:
+        name = f"numpy-{version}-{number}-py3-none-any.whl"
+        return HeldFile(project="numpy", filename=name, decision=Choice.HOLD, reason=f"until {until}", until=until)
+
+    files = [wheel(number, noon + timedelta(minutes=number)) for number in range(70)]
+    files += [wheel(70, noon + timedelta(days=3)), wheel(71, noon, version="2.5.5"), wheel(72, None)]
+    monkeypatch.setattr("control.fake_syncer.HELD", files)
+    page = client.get("/ui/held").text
+    rows = re.findall(r"<tr>.+?</tr>", page.partition("<tbody>")[2], re.DOTALL)
+    assert [row.count("<bdi>numpy-") for row in rows] == [70, 1, 1, 1]
+    assert ["value=" in row for row in rows] == [True, False, True, False], "a version is offered once"
+    assert "and 69 more" in rows[0]
 
 
 def test_long_list_of_held_files_has_a_next_page(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """The pages of what the cooldown holds: held and blocked files, and the releases that let versions through."""
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -26,6 +27,16 @@ _DESCRIPTIONS: Final = {
 }
 
 Text = Annotated[str, Query(max_length=4096)]
+
+
+class HeldVersion(NamedTuple):
+    """The files of a version that wait until the same day, or are blocked for one reason."""
+
+    first: HeldFile
+    """The one that is published first."""
+    filenames: list[str]
+    requirement: str
+    """By which a person may release the version; empty if that was offered before, or nobody may."""
 
 
 @router.get("/ui/held", dependencies=[open_to_all])
@@ -53,7 +64,7 @@ async def held(  # noqa: PLR0917 - FastAPI's parameters
         "held.html",
         found=known.value,
         as_of=known.outdated_since,
-        rows=_with_releasable_versions(known.value.items),
+        versions=_by_version(known.value.items),
         project=name or "",
         decision=decision,
         choices=_DESCRIPTIONS,
@@ -66,13 +77,19 @@ async def list_releases(request: Request, syncer: Syncer) -> Response:
     return render(request, "releases.html", found=await syncer.list_releases())
 
 
-def _with_releasable_versions(files: list[HeldFile]) -> list[tuple[HeldFile, str]]:
-    """Return files, the first of each waiting version with the requirement by which a person may release it."""
-    rows, offered = list[tuple[HeldFile, str]](), set[str]()
+def _by_version(files: Iterable[HeldFile]) -> list[HeldVersion]:
+    """Return files by version, decision, and day or reason, in the order of their first files."""
+    groups, offered = dict[tuple[object, ...], HeldVersion](), set[str]()
     for file in files:
         version = str(read_version(parse_project_name(file.project), file.filename) or "")
+        # The wheels of a version are uploaded within minutes, so each waits until another minute.
+        about = file.reason if file.until is None else file.until.date()
+        key = file.project, version, file.decision, about
+        if (group := groups.get(key)) is not None:
+            group.filenames.append(file.filename)
+            continue
         requirement = f"{file.project}=={version}"
         is_new = file.decision is Choice.HOLD and 0 < len(version) <= _MAX_VERSION_LENGTH and requirement not in offered
-        rows.append((file, requirement if is_new else ""))
-        offered.add(rows[-1][1])
-    return rows
+        groups[key] = HeldVersion(file, [file.filename], requirement if is_new else "")
+        offered.add(groups[key].requirement)
+    return list(groups.values())
