@@ -1,7 +1,8 @@
-"""Response times of control and the syncer with all of PyPI in the catalog."""
+"""Response times of control and the syncer with all of PyPI in the catalog, and 50 million counted downloads."""
 
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _LOOKS = 30  # per pair
 _CONTROL = 8081
 _STOP_SECONDS = 20
 _NAMES_SECONDS = 60
+_COUNT_SECONDS = 600
+_CHANGED, _RELEASES = 100, 500
+_PAGE_MILLISECONDS = 60
 # Calls, by service, and the milliseconds within which they should be answered.
 _CALLS = {
     (PORT, "/status"): 20,
@@ -35,9 +39,26 @@ _CALLS = {
     (_CONTROL, "/metrics"): 20,
     (_CONTROL, "/api/v1/projects?q=py"): 50,
     (_CONTROL, "/api/v1/runs"): 50,
-    (_CONTROL, "/ui/"): 50,
-    (_CONTROL, "/ui/projects?q=py"): 60,
 }
+# Pages of control; {project} has 500 releases.
+_PAGES = (
+    "/ui/",
+    "/ui/projects",
+    "/ui/projects?q=py",
+    "/ui/projects?sort=size",
+    "/ui/projects?sort=downloads",
+    "/ui/projects/{project}",
+    "/ui/held",
+    "/ui/unmet",
+    "/ui/runs",
+    "/ui/runs?project={project}",
+    "/ui/downloads",
+    "/ui/downloads?days=365",
+    "/ui/downloads?project={project}",
+    "/ui/policy",
+    "/ui/use",
+    "/ui/alerts",
+)
 
 
 class ApiTrial:
@@ -58,14 +79,43 @@ class ApiTrial:
             with running(ours.service(home, line=PLAIN)) as service:
                 service.ask_for_plan("sync")
             mark_published(home, stubs)
-            with running(ours.service(home, line=PLAIN)), _control(ours, home):
+            changed = stubs.change(_CHANGED, origin=PLAIN.origin, releases=_RELEASES)
+            _count_downloads(ours, home, changed)
+            with running(ours.service(home, line=PLAIN)) as service, _control(ours, home):
+                service.ask("sync").expect(projects_changed=len(changed))
                 _await_names()
-                for (port, path), most in _CALLS.items():
+                pages = {(_CONTROL, path.format(project=changed[0])): _PAGE_MILLISECONDS for path in _PAGES}
+                for page in pages:
+                    figures.add(
+                        f"control: first view of {page[1]}",
+                        ours.name,
+                        look(page[1], port=_CONTROL) * 1000,
+                        unit="ms",
+                        at_most=_PAGE_MILLISECONDS,
+                    )
+                for (port, path), most in (_CALLS | pages).items():
                     look(path, port=port)  # warms caches that regular scrapes keep warm
                     looks = [look(path, port=port) * 1000 for _ in range(_LOOKS * options.pairs)]
                     asked = "control" if port == _CONTROL else "the syncer"
                     figures.add(f"{asked}: {path}", ours.name, *looks, unit="ms", at_most=most)
         return figures
+
+
+def _count_downloads(ours: Ours, home: Path, projects: Sequence[str]) -> None:
+    """
+    Fill control's store with 50 million downloads.
+
+    Raises:
+        RuntimeError: it failed, or took longer than ten minutes.
+    """
+    (home / "control").mkdir(exist_ok=True)
+    command = ours.python(home, "bench.downloads", str(home / "control" / "downloads.db"), *projects)
+    try:
+        failed = start(command).wait(timeout=_COUNT_SECONDS)
+    except subprocess.TimeoutExpired:
+        failed = True
+    if failed:
+        raise RuntimeError(f"no downloads could be counted:\n{last_words(command)}")
 
 
 def _await_names() -> None:

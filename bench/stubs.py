@@ -44,17 +44,18 @@ class Stubs:
         """Return a project's serial in the list."""
         return self.serials.get(name, _FIRST + int(name[-6:]))
 
-    def change(self, count: int, *, origin: str) -> tuple[str, ...]:
-        """Add a release to some projects, always the same ones; return their names."""
+    def change(self, count: int, *, origin: str, releases: int = 1) -> tuple[str, ...]:
+        """Add releases to some projects, always the same ones; the first gets all of them, others one."""
         names = self.names[:: len(self.names) // count][:count]
         after = max(self.newest + 1, _LATER)
         for number, name in enumerate(names):
             own = self.releases.setdefault(name, [])
-            version = f"1.{len(own)}.0"
-            content = random.Random(f"{name} {version}").randbytes(_SIZE)
-            filename = f"{name.replace('-', '_')}-{version}.tar.gz"
             packages = self.directory / "packages"
-            own.append(store_file(filename, content, project=name, version=version, packages=packages))
+            for _ in range(1 if number else releases):
+                version = f"1.{len(own)}.0"
+                content = random.Random(f"{name} {version}").randbytes(_SIZE)
+                filename = f"{name.replace('-', '_')}-{version}.tar.gz"
+                own.append(store_file(filename, content, project=name, version=version, packages=packages))
             self.serials[name] = after + number
             for folder, document in (("simple", page), ("legacy", legacy)):
                 path = self.directory / folder / f"{name}.json"
