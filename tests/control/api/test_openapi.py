@@ -57,6 +57,7 @@ def test_docs_page_shows_every_call_and_schema(client: httpx2.Client) -> None:
     assert calls <= places
     assert set(document["components"]["schemas"]) <= places
     assert set(re.findall(r'href="#([^"]+)"', page)) <= places
+    assert "\N{REPLACEMENT CHARACTER}" not in page
 
 
 def test_docs_page_loads_nothing_external(client: httpx2.Client) -> None:
