@@ -74,6 +74,7 @@ def test_project_pages_are_accessible(opened: Open, scheme: str, width: int) -> 
         for path, button, title in (
             ("/ui/projects", "Show the lines", "Lines that select projects"),
             ("/ui/downloads", "Show the misses", "Misses"),
+            ("/ui/policy", "Show the changes", "Who changed what"),
         ):
             page.goto(path)
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")

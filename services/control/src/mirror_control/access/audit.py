@@ -1,11 +1,15 @@
 """The audit log: a line for each changing call, with time, address, call, token, run, release or line, and outcome."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mirror_control.access.audit_trail import AuditEntry, AuditTrail
+from mirror_control.access.rights import Right
 
 LOGGER_NAME: Final = "mirror_control.access.audit"
 """This logger writes at any MIRROR_LOG_LEVEL."""
@@ -43,8 +47,9 @@ def is_reading(scope: Scope) -> bool:
 class Audit:
     """Logs each changing call of a token holder once it is answered; RequireToken logs calls without a valid token."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trail: AuditTrail) -> None:
         self._app = app
+        self._trail = trail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request and record the status of its answer."""
@@ -63,16 +68,26 @@ class Audit:
             return await self._app(scope, receive, record_status)
         finally:
             if (holder := state.get("holder")) is not None:
+                described = describe_call(scope, call=state.get("call"))
+                right, run, release = state.get("right"), state.get("run"), state.get("release")
+                line = _shorten(state.get("line"))
                 log.info(
                     "audit",
-                    **describe_call(scope, call=state.get("call")),
+                    **described,
                     token=holder.name,
-                    right=state.get("right"),
-                    run=state.get("run"),
-                    release=state.get("release"),
-                    line=_shorten(state.get("line")),
+                    right=right,
+                    run=run,
+                    release=release,
+                    line=line,
                     status=status,
                 )
+                if right not in (None, Right.READ):  # no such call, or a form that only reads
+                    about = _shorten(str(release or line or run or "")) or ""
+                    self._trail.add(
+                        AuditEntry(
+                            datetime.now(UTC), holder.name, str(right), described["call"], about, run or "", status
+                        )
+                    )
 
 
 def _shorten(line: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from mirror_control import problems
 from mirror_control.access.audit import Audit
+from mirror_control.access.audit_trail import AuditTrail
 from mirror_control.access.auth import RequireToken
 from mirror_control.access.form_token import FormToken
 from mirror_control.access.hosts import CheckHost, Hosts
@@ -46,6 +47,7 @@ from mirror_control.syncer.run_watch import RunWatches
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui import (
     action_pages,
+    audit_page,
     docs_page,
     download_pages,
     held_pages,
@@ -137,6 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.history = SyncHistory()
     app.state.recent_changes_cache = RecentChangesCache()
     app.state.last_answers = LastAnswers()
+    app.state.audit_trail = AuditTrail()
     app.state.osv_slots = asyncio.Semaphore(osv.MAX_ANSWERS)
     app.state.intake = intake
     app.state.statistics = Statistics(store)
@@ -149,7 +152,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequireToken, tokens=tokens)
     app.add_middleware(FormToken, tokens=tokens)
     app.add_middleware(ProblemPages)
-    app.add_middleware(Audit)  # added last, so it runs first
+    app.add_middleware(Audit, trail=app.state.audit_trail)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
     for noun in (runs, status, projects, selection, unmet, policy, held, releases, downloads, schedule, health):
         api.include_router(noun.router)
@@ -166,6 +169,7 @@ def create_app(settings: Settings) -> FastAPI:
         action_pages.router,
         download_pages.router,
         held_pages.router,
+        audit_page.router,
         project_forms.router,
         project_pages.router,
         pages.router,
