@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -62,8 +63,9 @@ def send(page: Page, button: str) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_project_pages_are_accessible(opened: Open, scheme: str, width: int) -> None:
+def test_project_pages_are_accessible(opened: Open, client: httpx2.Client, scheme: str, width: int) -> None:
     """axe-core finds nothing on these pages and on the results of their forms, and nothing is wider than a phone."""
+    assert client.post("/ui/actions", data={"token": TOKEN, "do": "pause"}).status_code == 303
     with opened("/ui/projects", color_scheme=scheme, viewport={"width": width, "height": 844}) as page:
         for path in PATHS:
             page.goto(path)
