@@ -48,7 +48,7 @@ def test_long_ranking_has_pages(
     client: httpx2.Client, syncer: FakeSyncer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long ranking continues on further pages, also if a page lacks projects that are not here."""
-    monkeypatch.setattr("mirror_control.ui.project_pages._PAGE_SIZE", 2)
+    monkeypatch.setattr("mirror_control.ui.project_list._PAGE_SIZE", 2)
     syncer.projects["a"] = Project(name="a", state=ProjectState.CURRENT)
     count(settings, {"six": 7, "gone": 6, "zope-interface": 5, "a": 4})
     first = client.get("/ui/projects?sort=downloads").text

@@ -54,6 +54,7 @@ from mirror_control.ui import (
     pages,
     policy_page,
     project_forms,
+    project_list,
     project_pages,
     run_pages,
     status_page,
@@ -171,6 +172,7 @@ def create_app(settings: Settings) -> FastAPI:
         held_pages.router,
         audit_page.router,
         project_forms.router,
+        project_list.router,
         project_pages.router,
         pages.router,
     ):

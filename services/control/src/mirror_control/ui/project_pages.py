@@ -1,4 +1,4 @@
-"""The pages of projects: a list to search, a page for each, and why one is not here."""
+"""The page of each project, and why one is not here."""
 
 from datetime import datetime
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from mirror_contract import Absence, Project, ProjectSort, ProjectState, Run, parse_project_name
+from mirror_contract import Absence, Project, ProjectState, Run, parse_project_name
 from mirror_contract.distributions import parse_version
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
@@ -15,21 +15,19 @@ from mirror_control.api.dependencies import Counts, Remembered, Syncer
 from mirror_control.client.api_client import ApiError, RefusedError
 from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.client.formatting import UNDATED_EFFECT
-from mirror_control.client.schemas import ProjectFilter, ProjectPage, RunFilter
-from mirror_control.downloads.statistics import Statistics, StatisticsError
+from mirror_control.client.schemas import ProjectFilter, RunFilter
+from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.syncer.syncer_client import SyncerClient
 from mirror_control.ui.api_errors import render_api_error
 from mirror_control.ui.chart import draw_downloads
-from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day, render_unreadable
+from mirror_control.ui.download_pages import DEFAULT_PERIOD, first_day
+from mirror_control.ui.project_list import STATE_DESCRIPTIONS
 from mirror_control.ui.releases import find_release, group_absent, group_releases, newest_release
 from mirror_control.ui.rendering import render
 from mirror_control.ui.run_effects import describe_effect
 
 router = APIRouter(dependencies=[open_to_all])
 
-_PAGE_SIZE = 100
-_MAX_QUERY_LENGTH = 214
-_MAX_AFTER_LENGTH = 512
 # A row has some 300 bytes, a file 700: with its assets, the page stays below 150 kB.
 _MAX_RELEASES = 50
 _MAX_FILES = 50
@@ -39,64 +37,9 @@ _MAX_DOWNLOAD_ROWS = 20
 _MAX_UNDATED_FILES = 100
 _MAX_SIMILAR = 5
 _MAX_RUNS = 5
-_MAX_RANKED = 1_000
-BY_DOWNLOADS = "downloads"
-"""An order that only the page has."""
 _NOT_FOUND = 404
 
 Text = Annotated[str, Query(max_length=4096)]
-
-
-@router.get("/ui/projects")
-async def projects(  # noqa: PLR0917 - FastAPI's parameters
-    request: Request,
-    syncer: Syncer,
-    remembered: Remembered,
-    counts: Counts,
-    q: Text = "",
-    state: Text = "",
-    sort: Text = "",
-    after: Text = "",
-) -> Response:
-    """Search projects by a part of their name, the best match first, and by their state."""
-    text = _part_of_name(q)
-    states = [ProjectState(state)] if state in list(ProjectState) else []
-    order = ProjectSort(sort) if sort in list(ProjectSort) else None
-    after = after[:_MAX_AFTER_LENGTH]
-    downloads = dict[str, int]()
-    as_of = None
-    try:
-        if sort == BY_DOWNLOADS:
-            found, downloads = await _most_downloaded(syncer, counts, text=text, states=states, after=after)
-        else:
-            wanted = ProjectFilter(q=text or None, state=states, sort=order, after=after or None, limit=_PAGE_SIZE)
-            if text:  # each letter that somebody types is a search, and would push out what others read
-                found = await syncer.list_projects(wanted)
-            else:
-                known = await remembered.ask(
-                    f"projects {wanted.model_dump_json()}", partial(syncer.list_projects, wanted)
-                )
-                found, as_of = known.value, known.outdated_since
-    except StatisticsError as error:
-        return render_unreadable(request, error, title="Projects")
-    except ApiError as error:
-        return render_api_error(request, error, title="Projects")
-    return render(
-        request,
-        "projects.html",
-        found=found,
-        as_of=as_of,
-        totals=syncer.last_known_status,
-        q=q,
-        text=text,
-        state=state,
-        states=STATE_DESCRIPTIONS,
-        sort=sort,
-        sorts=_SORT_DESCRIPTIONS,
-        after=after,
-        downloads=downloads,
-        most_ranked=_MAX_RANKED,
-    )
 
 
 @router.get("/ui/projects/{name}")
@@ -147,26 +90,6 @@ async def project(
         version=version.strip()[:200],
         older=older,
     )
-
-
-async def _most_downloaded(
-    syncer: SyncerClient, counts: Statistics, *, text: str, states: list[ProjectState], after: str
-) -> tuple[ProjectPage, dict[str, int]]:
-    """
-    Return the most downloaded projects of 30 days that are here, and their downloads.
-
-    The syncer does not know downloads, and control not what is here. So control names a part of its ranking, which both
-    find at once; to sort all projects would need all counts in the syncer.
-    """
-    counted = await counts.get_recent_downloads(DownloadFilter(since=first_day(DEFAULT_PERIOD), top=_MAX_RANKED))
-    ranked = {share.name: share.downloads for share in counted.projects or () if text in share.name}
-    begin = min(int(after), _MAX_RANKED) if after.isascii() and after.isdigit() else 0
-    names = list(ranked)[begin : begin + _PAGE_SIZE]
-    if not names:
-        return ProjectPage(items=[]), ranked
-    found = await syncer.list_projects(ProjectFilter(name=names, state=states, limit=_PAGE_SIZE))
-    more = str(begin + _PAGE_SIZE) if len(ranked) > begin + _PAGE_SIZE else None
-    return found.model_copy(update={"next": more}), ranked
 
 
 async def _runs_of(syncer: SyncerClient, name: str) -> list[Run] | None:
@@ -245,28 +168,3 @@ async def _render_absent(request: Request, syncer: SyncerClient, name: str, *, a
         similar=[one.name for one in similar if one.name != name],
         status_code=_NOT_FOUND,
     )
-
-
-def _part_of_name(text: str) -> str:
-    """Return a part of a name as PEP 503 spells it; it may begin or end with a dash."""
-    dashed = "-".join(text.strip().lower().replace("_", "-").replace(".", "-").split())
-    while "--" in dashed:
-        dashed = dashed.replace("--", "-")
-    return dashed[:_MAX_QUERY_LENGTH]
-
-
-_SORT_DESCRIPTIONS: dict[str, str] = {
-    ProjectSort.NAME: "name",
-    ProjectSort.SIZE: "size",
-    ProjectSort.FILES: "number of files",
-    ProjectSort.CHANGED: "last change",
-    BY_DOWNLOADS: "downloads",
-}
-STATE_DESCRIPTIONS = {
-    ProjectState.CURRENT: "up to date with upstream",
-    ProjectState.PARTIAL: "published, but some files could not be downloaded",
-    ProjectState.WAITING: "all its files wait for their cooldown or are blocked; its page is empty",
-    ProjectState.BEHIND: "changed upstream, not synced yet",
-    ProjectState.FAILING: "the last refresh failed; the previous version is still served",
-    ProjectState.WITHDRAWN: "no longer published: deleted upstream or no longer selected",
-}
