@@ -170,7 +170,8 @@ class PolicyCheck(BaseModel):
         if self.problems:
             return [f"error: {problem}" for problem in self.problems]
         named = " named" if self.scope == "everything" else ""  # upstream's list has the others
-        lines = [f"valid: scope {self.scope}, {self.selected:,} projects{named}"]
+        projects = "project" if self.selected == 1 else "projects"
+        lines = [f"valid: scope {self.scope}, {self.selected:,} {projects}{named}"]
         lines += [f"warning: {warning}" for warning in self.warnings]
         for count, verb, names in (
             (self.arriving, "would be added", self.arriving_names),
