@@ -33,6 +33,10 @@ class Server:
             connection.execute(sa.text(f"CREATE DATABASE {name} STRATEGY file_copy"))
         return self._url(name)
 
+    def new_setting(self) -> str:
+        """Return an empty database as MIRROR_CATALOG names it."""
+        return self.new_database().replace("+psycopg", "")
+
     def wait(self) -> None:
         """Wait until it accepts connections; fail after 20 s."""
         deadline = time.monotonic() + 20
