@@ -92,6 +92,11 @@ class Catalog:
             return cls(settings.catalog, password_file=settings.catalog_password_file)
         return cls.in_directory(settings.state)
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The database, for what concerns all of its tables."""
+        return self._engine
+
     def close(self) -> None:
         """Close the database."""
         self.projects.close()

@@ -9,7 +9,9 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.abc import Buffer
 from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.types.string import StrDumper
 
 from mirror_contract.secret_file import SecretFileError, read_secret_file
 from mirror_syncer.catalog.batches import LISTED_BATCH_ROWS, ListedRows
@@ -58,6 +60,13 @@ _REMEDIES = {
 }
 
 
+class _TextDumper(StrDumper):
+    """Sends texts without NUL, which PostgreSQL cannot store; an upstream may put one into anything it names."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd"))
+
+
 class _Connector:
     """Opens connections: with the password of a file, and again and again while a server restarts."""
 
@@ -71,6 +80,7 @@ class _Connector:
         while True:
             try:
                 opened = dialect.connect(*arguments, **options, **self._password())
+                opened.adapters.register_dumper(str, _TextDumper)
             except psycopg.OperationalError as error:
                 if _refusal(error) or not self._may_wait():
                     raise
