@@ -46,9 +46,17 @@ class Server:
         self.execute(f"ALTER DATABASE {database} OWNER TO locked")
         return f"postgresql://locked@{self._address}/{database}"
 
+    def disconnect(self, database: str) -> None:
+        """End all connections to a database, as a failover does."""
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+
     def stop(self) -> None:
         """End the server as a shutdown of its host does; connections are closed."""
         docker("stop", self._id)
+
+    def crash(self) -> None:
+        """End the server as a power cut does."""
+        docker("kill", "--signal=KILL", self._id)
 
     def start(self) -> None:
         """Start a stopped server on the same port."""

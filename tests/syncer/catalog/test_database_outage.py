@@ -13,7 +13,10 @@ import fakepypi
 import postgres
 from mirror_contract import RunKind, RunState
 from mirror_syncer.catalog import Catalog, Fact, postgresql
+from mirror_syncer.catalog.schema import pending
 from mirror_syncer.errors import ConfigurationError, StateError
+from mirror_syncer.model.project import Pending
+from syncer.checker import MirrorChecker, upstream_of
 from syncer.commands.test_cli import mirror_syncer
 from syncer.site import Site
 
@@ -74,6 +77,44 @@ async def test_outage_fails_the_run_and_the_next_one_succeeds(
     assert kept == failed
     assert len(six.filenames("six")) == 4
     six.assert_whole()
+
+
+@pytest.mark.proves("reliability/database")
+def test_pending_files_outlive_a_crash_of_the_server(own_server: postgres.Server) -> None:
+    """What a publication is about to change is durable before the change, also if the server lost its last commits."""
+    url = own_server.new_setting()
+    catalog = Catalog(url)
+    name = NormalizedName("six")
+    catalog.sync()
+    catalog.files.claim([Pending.page(name)])
+    with catalog.engine.begin() as connection:
+        connection.execute(pending.delete())  # as if the crash had taken the commit
+    own_server.crash()
+    own_server.start()
+    catalog.sync()
+    own_server.crash()
+    own_server.start()
+    catalog.close()
+    again = Catalog(url)
+    assert [intent.project for intent in again.files.pending()] == ["six"]
+    again.close()
+
+
+@pytest.mark.proves("reliability/database")
+async def test_crash_of_the_server_in_a_run_leaves_a_right_mirror(
+    six: Site, pypi: fakepypi.FakePyPI, own_server: postgres.Server
+) -> None:
+    """After a crash of the server in a run, whatever became of that run, the next one ends equal to upstream."""
+    gate = pypi.faults.on_page("six").times(1).gate()
+    async with six.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        await asyncio.to_thread(own_server.crash)
+        await asyncio.to_thread(own_server.start)
+        gate.open()
+        assert (await running.ended(run)).state.ended
+        assert (await running.sync()).state is RunState.SUCCEEDED
+    MirrorChecker().check_final_state(six, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/database")
@@ -160,7 +201,9 @@ def test_password_is_read_from_a_file(tmp_path: Path, postgres_server: postgres.
     locked = postgres_server.lock_out(url.database or "")
     catalog = Catalog(locked, password_file=secret)
     secret.write_text("wrong\n")
-    catalog._engine.dispose()
+    postgres_server.disconnect(url.database or "")
+    with pytest.raises(StateError):
+        catalog.recall(Fact.PAUSED)
     with pytest.raises(StateError, match="correct the password"):
         catalog.recall(Fact.PAUSED)
     secret.write_text("right\n")
@@ -175,7 +218,9 @@ def test_standby_is_refused_until_it_is_the_primary(postgres_server: postgres.Se
     catalog = Catalog(url)
     name = sa.make_url(url).database
     postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    catalog._engine.dispose()
+    postgres_server.disconnect(name or "")
+    with pytest.raises(StateError):
+        catalog.remember(Fact.PAUSED, "1")
     with pytest.raises(StateError, match="point MIRROR_CATALOG to the primary"):
         catalog.remember(Fact.PAUSED, "1")
     postgres_server.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")

@@ -10,6 +10,21 @@ import sqlalchemy as sa
 from mirror_syncer.catalog.batches import ListedRows
 
 
+class Durability(Protocol):
+    """What makes commits durable: on neither database a commit waits for the disk."""
+
+    def sync(self) -> bool:
+        """
+        Make all commits durable, and return whether none was lost since the last call.
+
+        Raises:
+            StateError: the disk failed, or the server is away.
+        """
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
 class Backend(Protocol):
     """A database's own ways; each is a module, so that only the one in use is imported with its driver."""
 
@@ -28,13 +43,8 @@ class Backend(Protocol):
     def repair_schema(self, engine: sa.Engine, /) -> None:
         """Complete what an interrupted process left."""
 
-    def make_durable(self, engine: sa.Engine, /) -> None:
-        """
-        Make all commits durable.
-
-        Raises:
-            StateError: the disk failed.
-        """
+    def Durability(self, engine: sa.Engine, /) -> "Durability":  # noqa: N802 - a class of the modules
+        """Return what makes commits durable."""
 
     def cursor(self, connection: sa.Connection, /, *, streaming: bool = False) -> AbstractContextManager[Any]:
         """

@@ -56,6 +56,7 @@ class Catalog:
 
     def __init__(self, url: str, *, password_file: Path | None = None) -> None:
         self._engine = open_engine(url, password_file=password_file)
+        self._durability = backend_of(self._engine).Durability(self._engine)
         self.last_commit_at = time.monotonic()
         """When a transaction last began to commit, by the monotonic clock: what was read before is out of date."""
         sa.event.listen(self._engine, "commit", self._note_commit)
@@ -100,6 +101,7 @@ class Catalog:
     def close(self) -> None:
         """Close the database."""
         self.projects.close()
+        self._durability.close()
         self._engine.dispose()
 
     def commit(self, catalog_updates: Sequence[CatalogUpdate], *, generation: Generation | None = None) -> None:
@@ -189,12 +191,13 @@ class Catalog:
 
     def sync(self) -> None:
         """
-        Make all commits durable; on PostgreSQL they already are.
+        Make all commits durable; those of pending files that the database lost are repeated.
 
         Raises:
-            StateError: the disk failed.
+            StateError: the disk failed, or the server is away.
         """
-        backend_of(self._engine).make_durable(self._engine)
+        while not self._durability.sync():
+            self.files.store_pending_again()
 
     def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, Verified]) -> None:
         """Store the progress of a verify, its counts and its projects, in one transaction."""

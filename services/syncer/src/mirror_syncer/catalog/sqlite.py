@@ -16,13 +16,13 @@ from mirror_syncer.errors import StateError
 
 __all__ = [
     "KEPT_PAGE_INDEX",
+    "Durability",
     "add_changed_totals",
     "create_engine",
     "cursor",
     "indexes_afterwards",
     "insert_listed",
     "lock_schema",
-    "make_durable",
     "opening_remedy",
     "read_changed_totals",
     "repair_schema",
@@ -64,23 +64,37 @@ def repair_schema(engine: sa.Engine) -> None:
     make_indexes(engine)
 
 
-def make_durable(engine: sa.Engine) -> None:
+class Durability:
     """
-    Write the log to the disk.
+    The write-ahead log on the disk.
 
-    Raises:
-        StateError: the disk failed.
+    Args:
+        engine: of the database.
     """
-    log = f"{engine.url.database}-wal"
-    with (
-        explain_state_disk_errors(log),
-        suppress(FileNotFoundError),
-    ):  # a checkpoint moved it into the database, which is synced
-        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._log = f"{engine.url.database}-wal"
+
+    def sync(self) -> bool:
+        """
+        Write the log to the disk; nothing is lost while the host runs.
+
+        Raises:
+            StateError: the disk failed.
+        """
+        with (
+            explain_state_disk_errors(self._log),
+            suppress(FileNotFoundError),
+        ):  # a checkpoint moved it into the database, which is synced
+            descriptor = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return True
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 @contextmanager

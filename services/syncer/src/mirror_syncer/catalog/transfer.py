@@ -74,6 +74,9 @@ def transfer(source: sa.Engine, target: sa.Engine, *, progress: Callable[[str, i
                 )
             total += read.rows
         backend_of(writing).add_changed_totals(writing)
+    durability = backend_of(target).Durability(target)
+    durability.sync()
+    durability.close()
     return total
 
 
