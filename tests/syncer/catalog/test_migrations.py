@@ -1,7 +1,9 @@
 """The migrations and the schema in the code are identical."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -184,3 +186,35 @@ def test_catalog_without_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="absent"):
         Catalog.in_directory(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.docker
+@pytest.mark.proves("reliability/database")
+def test_starts_at_once_create_one_catalog_on_postgresql(postgres_server: postgres.Server) -> None:
+    """Of four that open an empty database at once, none is refused, and all have the same schema."""
+    url = postgres_server.new_database()
+    at_once = threading.Barrier(4)
+
+    def opened() -> None:
+        at_once.wait(60)
+        Catalog(url).close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for opening in [threads.submit(opened) for _ in range(4)]:
+            opening.result()
+
+
+@pytest.mark.docker
+def test_migration_fills_the_totals_on_postgresql(postgres_server: postgres.Server) -> None:
+    """An older catalog on PostgreSQL, whose totals were counted at each request, gets them once."""
+    url = postgres_server.new_database()
+    columns = "name, state, file_count, stored_bytes, withheld_files, missing_files, published, attempts"
+    with connected(url) as connection, connection.begin():
+        migrate(connection, to="0020")
+        connection.exec_driver_sql(f"INSERT INTO project ({columns}) VALUES ('a', 'current', 2, 7, 0, 0, true, 0)")
+    catalog = Catalog(url)
+    totals = catalog.projects.totals()
+    assert (totals.projects[ProjectState.CURRENT], totals.files, totals.installable) == (1, 2, 1)
+    catalog.projects.forget([NormalizedName("a")])
+    assert catalog.projects.totals().files == 0
+    catalog.close()
