@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 from psycopg.abc import Buffer
-from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.types.string import StrDumper
 
 from mirror_contract.secret_file import SecretFileError, read_secret_file
 from mirror_syncer.catalog.batches import LISTED_BATCH_ROWS, ListedRows
+from mirror_syncer.catalog.postgresql_errors import explain, explain_error, refusal
 from mirror_syncer.catalog.schema import project_total, project_total_change
 from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import CatalogRefusedError, StateError
@@ -40,26 +40,6 @@ _SESSION = {
     # As SQLite, see Durability: with a wait for each commit, a first sync took twice the time on a busy disk.
     "synchronous_commit": "off",
 }
-_AWAY = ("08", "57P", "25P03")
-"""SQLSTATEs of a connection that ended: failed, shut down, idle for too long."""
-_REFUSALS = {
-    "password authentication failed": "correct the password in MIRROR_CATALOG_PASSWORD_FILE, or set it anew in the "
-    "database: ALTER ROLE … PASSWORD",
-    "no password supplied": "write the role's password into a file, and name it in MIRROR_CATALOG_PASSWORD_FILE",
-    "no pg_hba.conf entry": "allow this host, role and database in the server's pg_hba.conf",
-    "role ": "create the role (CREATE ROLE … LOGIN), or correct the user in MIRROR_CATALOG",
-    "database ": "create the database (CREATE DATABASE … OWNER …), or correct its name in MIRROR_CATALOG",
-}
-_REMEDIES = {
-    "53100": "free space on the disk of the database server",
-    "25006": "the server is a standby or read-only: point MIRROR_CATALOG to the primary",
-    "42501": "make the role the owner of the database: ALTER DATABASE … OWNER TO …",
-    "53200": "give the database server more memory",
-    "53300": "raise max_connections of the database server, or end other sessions",
-    "58030": "check the log and the disk of the database server",
-    "XX001": "check the log and the disk of the database server, and restore a backup",
-    "XX002": "check the disk of the database server, and rebuild its indexes: REINDEX DATABASE",
-}
 
 
 class _TextDumper(StrDumper):
@@ -84,7 +64,7 @@ class _Connector:
                 opened = dialect.connect(*arguments, **options, **self._password())
                 opened.adapters.register_dumper(str, _TextDumper)
             except psycopg.OperationalError as error:
-                if _refusal(error) or not self._may_wait():
+                if refusal(error) or not self._may_wait():
                     raise
                 time.sleep(_RETRY_SECONDS)
             else:
@@ -125,7 +105,7 @@ def create_engine(url: sa.URL, password_file: Path | None) -> sa.Engine:
     # Many rows in one statement: with a statement each, a group's rows took three times the time.
     engine.dialect.use_insertmanyvalues_wo_returning = True
     sa.event.listen(engine, "do_connect", _Connector(password_file).connect)
-    sa.event.listen(engine, "handle_error", _explain_error)
+    sa.event.listen(engine, "handle_error", explain_error)
     sa.event.listen(engine, "checkin", _note_use)
     sa.event.listen(engine, "checkout", _check_idle)
     return engine
@@ -225,7 +205,7 @@ def cursor(connection: sa.Connection, *, streaming: bool = False) -> Iterator[An
     except psycopg.Error as error:
         if driver.closed:
             connection.invalidate(error)
-        _explain(error)
+        explain(error)
         raise
 
 
@@ -292,47 +272,3 @@ def _check_idle(connection: Any, record: sa.pool.ConnectionPoolEntry, _: Any) ->
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.DisconnectionError from error  # the pool opens another one
-
-
-def _explain_error(context: sa.ExceptionContext) -> None:
-    error = context.original_exception
-    if isinstance(error, ReadOnlySqlTransaction):
-        context.is_disconnect = True  # after a failover, the next connection may reach the new primary
-    if isinstance(error, psycopg.Error):
-        _explain(error)
-
-
-def _explain(error: psycopg.Error) -> None:
-    """
-    Translate an error of the server or of the way there.
-
-    Raises:
-        CatalogRefusedError: the server refuses this user or database.
-        StateError: the server is away, full or read-only. Errors of one row or of the schema pass unchanged.
-    """
-    reason = " ".join(str(error).split()).removeprefix("connection failed: ")[:300]
-    if remedy := _refusal(error):
-        raise CatalogRefusedError(f"the catalog's database refuses the connection: {reason}; {remedy}") from error
-    if remedy := _REMEDIES.get(error.sqlstate or ""):
-        raise StateError(f"the catalog cannot be written: {reason}; {remedy}") from error
-    if _is_away(error):
-        remedy = "check that PostgreSQL runs, and that this host reaches it (MIRROR_CATALOG)"
-        raise StateError(f"the catalog's database does not answer: {reason}; {remedy}") from error
-
-
-def _refusal(error: psycopg.Error) -> str | None:
-    """Return the remedy for a refused connection; libpq gives no SQLSTATE for it."""
-    if error.sqlstate is not None or not isinstance(error, psycopg.OperationalError):
-        return None
-    text = str(error)
-    for words, remedy in _REFUSALS.items():
-        unknown = f"FATAL:  {words}" in text and "does not exist" in text
-        if unknown or (not words.endswith(" ") and words in text):
-            return remedy
-    return None
-
-
-def _is_away(error: psycopg.Error) -> bool:
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_AWAY)
