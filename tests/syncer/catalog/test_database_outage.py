@@ -137,6 +137,21 @@ async def test_start_waits_for_a_server_that_restarts(own_server: postgres.Serve
 
 
 @pytest.mark.proves("reliability/database")
+async def test_event_loop_does_not_wait_for_the_server(own_server: postgres.Server) -> None:
+    """A call in the event loop fails at once while the server is away, so that the API and the status answer."""
+    catalog = Catalog(own_server.new_setting())
+    await asyncio.to_thread(own_server.stop)
+    for _ in range(3):
+        begun = time.monotonic()
+        with pytest.raises(StateError, match="check that PostgreSQL runs"):
+            catalog.recall(Fact.PAUSED)
+        assert time.monotonic() - begun < 5
+    await asyncio.to_thread(own_server.start)
+    assert catalog.recall(Fact.PAUSED) is None
+    catalog.close()
+
+
+@pytest.mark.proves("reliability/database")
 @pytest.mark.usefixtures("impatient")
 def test_absent_server_is_reported_at_once_after_the_first_wait(own_server: postgres.Server) -> None:
     """While the server is away each call fails at once, with the remedy; later calls succeed."""

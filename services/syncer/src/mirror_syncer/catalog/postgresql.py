@@ -1,5 +1,6 @@
 """PostgreSQL's own ways: connections that come back after an outage, server-side cursors, errors of a server."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ class _Connector:
     def __init__(self, password_file: Path | None) -> None:
         self._password_file = password_file
         self._away_since: float | None = None
+        self._was_open = False
         self._guard = threading.Lock()
 
     def connect(self, dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 - SQLAlchemy's
@@ -69,6 +71,7 @@ class _Connector:
                 time.sleep(_RETRY_SECONDS)
             else:
                 self._away_since = None
+                self._was_open = True
                 return opened
 
     def _password(self) -> dict[str, str]:
@@ -80,10 +83,21 @@ class _Connector:
             raise CatalogRefusedError(f"MIRROR_CATALOG_PASSWORD_FILE: {error}") from error
 
     def _may_wait(self) -> bool:
+        if self._was_open and _in_event_loop():
+            return False  # the API must answer, and the status says why a run fails
         with self._guard:
             now = time.monotonic()
             self._away_since = self._away_since or now
             return now < self._away_since + _PATIENCE_SECONDS
+
+
+def _in_event_loop() -> bool:
+    """Return whether this thread runs an event loop, which must not wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def create_engine(url: sa.URL, password_file: Path | None) -> sa.Engine:
