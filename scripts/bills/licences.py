@@ -13,6 +13,7 @@ _SPDX = get_spdx_licensing()
 ALLOWED = frozenset(
     {
         *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-or-later", "MIT", "MPL-2.0"),
+        "LGPL-3.0-only",
         *("PSF-2.0", "Unlicense", "Zlib"),
     }
 )

@@ -5,9 +5,7 @@ import hashlib
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,8 +86,7 @@ class MirrorChecker:
         documents = {path.name for path in (site.web / "pypi").glob("*")}
         assert documents == {name for name, files in upstream.items() if legacy and files}
         self._tidy(site)
-        with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
-            rows = dict(catalog.execute("SELECT name, file_count FROM project WHERE published"))
+        rows = dict(site.rows("SELECT name, file_count FROM project WHERE published"))
         assert rows == {name: len(files) for name, files in upstream.items()}
         assert pending_places(site) == set()
 
@@ -213,7 +210,5 @@ def _place(url: str) -> str:
 
 
 def _rows(site: Site, table: str, *columns: str) -> list[Any]:
-    with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
-        there = {name for (name,) in catalog.execute("SELECT name FROM pragma_table_info(?)", (table,))}
-        # An earlier version's table has other columns.
-        return catalog.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall() if there >= set(columns) else []
+    # An earlier version's table has other columns.
+    return site.rows(f"SELECT {', '.join(columns)} FROM {table}") if site.columns(table) >= set(columns) else []

@@ -20,9 +20,18 @@ async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
+def site_catalog(request: pytest.FixtureRequest) -> str:
+    """The setting MIRROR_CATALOG; for tests on both databases see ``databases.ON_BOTH``."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    server: postgres.Server = request.getfixturevalue("postgres_server")
+    return server.new_setting()
+
+
+@pytest.fixture
+def site(tmp_path: Path, pypi: fakepypi.FakePyPI, site_catalog: str) -> Site:
     """A mirror host whose upstream is that index."""
-    return Site(tmp_path, upstream=pypi.url)
+    return Site(tmp_path, upstream=pypi.url, catalog=site_catalog)
 
 
 @pytest.fixture

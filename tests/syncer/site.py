@@ -5,12 +5,14 @@ import gzip
 import hashlib
 import itertools
 import os
-import sqlite3
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
 from mirror_syncer.config.settings import Settings
@@ -95,9 +97,15 @@ class Running:
 
 
 class Site:
-    """A directory with a mirror's data, state and policy."""
+    """
+    A directory with a mirror's data, state and policy.
 
-    def __init__(self, directory: Path, *, upstream: str) -> None:
+    Args:
+        catalog: the URL of an empty database on PostgreSQL; without it, the catalog is on SQLite.
+    """
+
+    def __init__(self, directory: Path, *, upstream: str, catalog: str = "") -> None:
+        self.catalog = catalog
         self.data = directory / "data"
         self.state = directory / "state"
         self.policy = directory / "mirror.toml"
@@ -150,6 +158,7 @@ class Site:
             "MIRROR_POLICY": str(self.policy),
             "MIRROR_UPSTREAM": self.upstream,
             "MIRROR_DISK_RESERVE": "0%",
+            "MIRROR_CATALOG": self.catalog,
             **more,
         }
 
@@ -176,6 +185,7 @@ class Site:
                 "data": self.data,
                 "state": self.state,
                 "policy": self.policy,
+                "catalog": self.catalog,
                 "upstream": self.upstream,
                 "upstream_netrc": netrc,
                 "ca_file": ca_file,
@@ -205,8 +215,28 @@ class Site:
 
     def sql(self, statement: str) -> None:
         """Change the catalog without the mirror's knowledge."""
-        with closing(sqlite3.connect(self.state / "catalog.sqlite")) as catalog, catalog:
-            catalog.execute(statement)
+        with self._engine() as engine, engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return what a query of the catalog finds."""
+        with self._engine() as engine, engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+    def columns(self, table: str) -> set[str]:
+        """Return the names of a table's columns; none if there is no such table."""
+        with self._engine() as engine:
+            inspector = sa.inspect(engine)
+            return {one["name"] for one in inspector.get_columns(table)} if inspector.has_table(table) else set()
+
+    @contextmanager
+    def _engine(self) -> Iterator[sa.Engine]:
+        url = self.catalog.replace(":", "+psycopg:", 1) or f"sqlite:///{self.state / 'catalog.sqlite'}"
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     # What clients find
 

@@ -64,7 +64,7 @@ def test_merge_behaves_like_a_dictionary(
             else:
                 model[name] = (wanted, edition if since is None else since)
         with pytest.MonkeyPatch.context() as patch:
-            for rows_at_once in ("_READ_ROWS", "BATCH_ROWS"):
+            for rows_at_once in ("_READ_ROWS", "LISTED_BATCH_ROWS"):
                 patch.setattr(f"mirror_syncer.catalog.listing.{rows_at_once}", some)
             with pytest.raises(ConnectionError):
                 catalog.listing.merge(interrupted(parts(listed)[:broken]), known(edition), now=0)

@@ -1,7 +1,9 @@
 """The migrations and the schema in the code are identical."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from packaging.utils import NormalizedName
 
 import postgres
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog import Catalog, Fact, postgresql
 from mirror_syncer.catalog.migration import migrate
 from mirror_syncer.catalog.schema import metadata
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import ConfigurationError, StateError
 
 
 @contextmanager
@@ -160,10 +162,11 @@ def test_catalog_of_a_newer_version_is_refused(catalog_url: str) -> None:
 
 
 @pytest.mark.docker
-def test_unreachable_database_is_reported(postgres_server: postgres.Server) -> None:
+def test_unreachable_database_is_reported(postgres_server: postgres.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unreachable server is reported in one line without the password."""
     nowhere = sa.make_url(postgres_server.new_database()).set(port=1, password="hunter2")
-    with pytest.raises(ConfigurationError, match="cannot be opened") as refused:
+    monkeypatch.setattr(postgresql, "_PATIENCE_SECONDS", 0.0)
+    with pytest.raises(StateError, match=r"does not answer: .*check that PostgreSQL runs") as refused:
         Catalog(nowhere.render_as_string(hide_password=False))
     assert "hunter2" not in str(refused.value)
 
@@ -183,3 +186,35 @@ def test_catalog_without_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="absent"):
         Catalog.in_directory(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.docker
+@pytest.mark.proves("reliability/database")
+def test_starts_at_once_create_one_catalog_on_postgresql(postgres_server: postgres.Server) -> None:
+    """Of four that open an empty database at once, none is refused, and all have the same schema."""
+    url = postgres_server.new_database()
+    at_once = threading.Barrier(4)
+
+    def opened() -> None:
+        at_once.wait(60)
+        Catalog(url).close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for opening in [threads.submit(opened) for _ in range(4)]:
+            opening.result()
+
+
+@pytest.mark.docker
+def test_migration_fills_the_totals_on_postgresql(postgres_server: postgres.Server) -> None:
+    """An older catalog on PostgreSQL, whose totals were counted at each request, gets them once."""
+    url = postgres_server.new_database()
+    columns = "name, state, file_count, stored_bytes, withheld_files, missing_files, published, attempts"
+    with connected(url) as connection, connection.begin():
+        migrate(connection, to="0020")
+        connection.exec_driver_sql(f"INSERT INTO project ({columns}) VALUES ('a', 'current', 2, 7, 0, 0, true, 0)")
+    catalog = Catalog(url)
+    totals = catalog.projects.totals()
+    assert (totals.projects[ProjectState.CURRENT], totals.files, totals.installable) == (1, 2, 1)
+    catalog.projects.forget([NormalizedName("a")])
+    assert catalog.projects.totals().files == 0
+    catalog.close()

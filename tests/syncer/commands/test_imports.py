@@ -12,7 +12,17 @@ from syncer.site import Site
 
 HEAVY = {
     *("sqlalchemy", "alembic", "sqlite3", "pydantic", "pydantic_settings", "structlog", "asyncio", "pycurl", "msgspec"),
-    *("prometheus_client", "aiohttp", "apscheduler", "tomlkit", "nab_resolver", "packaging", "email", "http"),
+    *(
+        "prometheus_client",
+        "aiohttp",
+        "apscheduler",
+        "tomlkit",
+        "nab_resolver",
+        "packaging",
+        "email",
+        "http",
+        "psycopg",
+    ),
 }
 
 
@@ -53,6 +63,7 @@ async def test_sync_without_news_imports_no_more_than_it_needs(site: Site, pypi:
     unneeded |= {
         "apscheduler.schedulers",
         "sqlalchemy.dialects.postgresql.base",
+        "psycopg",
         "packaging.pylock",
         "mirror_syncer.closure.solver",
     }

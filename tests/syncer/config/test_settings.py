@@ -230,6 +230,41 @@ def test_schedule_has_its_time_zone(setting: Set) -> None:
     assert str(verify and verify.timezone) == "Europe/Berlin"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://mirror@db.example.org/mirror",
+        "postgresql://mirror@[::1]:5432/mirror?sslmode=verify-full&sslrootcert=system",
+        "postgresql://mirror@/mirror?host=/run/postgresql",
+    ],
+)
+def test_catalog_may_be_a_database(setting: Set, value: str) -> None:
+    """The catalog is a database of PostgreSQL by TCP, TLS or a socket; SQLite by default."""
+    assert setting().catalog == ""
+    assert setting(MIRROR_CATALOG=value).catalog == value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("postgresql://mirror:hunter2@db.example.org/mirror", "write it into a file: MIRROR_CATALOG_PASSWORD_FILE"),
+        ("postgresql://mirror@db.example.org/mirror?password=hunter2", "unknown parameter"),
+        ("postgresql://mirror@db.example.org/mirror?options=-chunter2", "unknown parameter"),
+        ("mysql://hunter2@db.example.org/mirror", "must be a URL such as postgresql://"),
+        ("postgresql://hunter2@db.example.org", "must be a URL such as postgresql://"),
+        ("postgresql://hunter2@/mirror", "must be a URL such as postgresql://"),
+        ("postgresql://db.example.org:hunter2/mirror", "must be a URL such as postgresql://"),
+        ("/var/lib/hunter2.sqlite", "must be a URL such as postgresql://"),
+    ],
+)
+def test_wrong_catalog_is_refused_without_showing_it(setting: Set, value: str, words: str) -> None:
+    """A URL with a password, or of another database, is refused with the remedy, and not shown."""
+    [problem] = problems(setting, MIRROR_CATALOG=value)
+    assert problem.startswith("MIRROR_CATALOG = …: ")
+    assert words in problem
+    assert "hunter2" not in problem
+
+
 def test_dev_null_means_no_file(setting: Set, tmp_path: Path) -> None:
     """/dev/null, which compose mounts if no file is configured, counts as unset; a readable file is used."""
     ca = tmp_path / "ca.pem"

@@ -15,6 +15,7 @@ from mirror_syncer.model.names import Sha256
 from mirror_syncer.volume.tree import _temporary_name
 from syncer.checker import MirrorChecker, retired_places, upstream_of
 from syncer.crash_injection import CrashPoint, ForkServer
+from syncer.databases import ON_BOTH
 from syncer.site import Site
 
 NAMES = [f"project{number}" for number in range(8)]
@@ -42,6 +43,7 @@ async def start(site: Site) -> Process:
     )
 
 
+@ON_BOTH
 async def test_complete_file_of_a_killed_sync_is_not_downloaded_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """The next sync hashes and keeps a file that was complete when the process died; it does not download it again."""
     pypi.index.project("six").upload("1.0")
@@ -62,6 +64,7 @@ async def test_complete_file_of_a_killed_sync_is_not_downloaded_again(site: Site
     site.assert_whole()
 
 
+@ON_BOTH
 async def test_damaged_leftover_after_a_power_cut_is_never_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """The syncer hashes a file that a power cut left behind before it publishes it."""
     release = pypi.index.project("six").upload("1.0", sdist=False)
@@ -114,6 +117,7 @@ async def test_lost_catalog_is_rebuilt_from_the_tree(site: Site, pypi: fakepypi.
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_schema_of_a_killed_first_start_is_created_again(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -129,6 +133,7 @@ async def test_schema_of_a_killed_first_start_is_created_again(
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_quarantine_seen_only_by_a_killed_sync_is_checked(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -159,6 +164,7 @@ async def test_quarantine_seen_only_by_a_killed_sync_is_checked(
     ],
     ids=["list", "page", "half", "row", "end"],
 )
+@ON_BOTH
 async def test_quarantine_of_a_killed_sync_keeps_its_empty_page(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer, *, at: str, serials: bool
 ) -> None:
@@ -180,6 +186,7 @@ async def test_quarantine_of_a_killed_sync_keeps_its_empty_page(
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_unpublished_leftovers_are_removed_though_upstream_lists_nothing(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -201,6 +208,7 @@ async def test_unpublished_leftovers_are_removed_though_upstream_lists_nothing(
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_unpublished_leftovers_survive_a_policy_without_grace(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -215,6 +223,7 @@ async def test_unpublished_leftovers_survive_a_policy_without_grace(
     MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
+@ON_BOTH
 async def test_leftovers_that_a_page_names_stay(site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer) -> None:
     """A file marked for removal after one kill stays if the next killed sync has published a page that names it."""
     pypi.index.project("six").upload("1.0")
@@ -229,6 +238,7 @@ async def test_leftovers_that_a_page_names_stay(site: Site, pypi: fakepypi.FakeP
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_first_page_of_a_deselected_project_is_withdrawn(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -247,6 +257,7 @@ async def test_first_page_of_a_deselected_project_is_withdrawn(
 
 
 @pytest.mark.proves("reliability/crash")
+@ON_BOTH
 async def test_half_published_change_that_upstream_reverts_is_reverted(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
@@ -267,6 +278,7 @@ async def test_half_published_change_that_upstream_reverts_is_reverted(
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("uploads", [True, False], ids=["metadata", "empty"])
+@ON_BOTH
 async def test_unfinished_first_publication_of_a_deleted_project_is_removed(
     site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer, *, uploads: bool
 ) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 import fakepypi
+import postgres
 from fakepypi.pages import Document
 from mirror_syncer.model.names import MAX_NAME_BYTES
 from syncer.checker import MirrorChecker, downloaded, pending_places, retired_places, upstream_of
@@ -59,15 +60,17 @@ class MirrorMachine(RuleBasedStateMachine):
     Args:
         fork_server: starts the syncer's processes.
         kind: whether the whole index is mirrored, and whether upstream has serials; None: random.
+        catalog: as in ``Site``.
     """
 
-    def __init__(self, fork_server: ForkServer, kind: tuple[bool, bool] | None) -> None:
+    def __init__(self, fork_server: ForkServer, kind: tuple[bool, bool] | None, catalog: str) -> None:
         super().__init__()
         self._fork_server = fork_server
         self._kind = kind
         self._exit_stack = ExitStack()
         self._pypi = self._exit_stack.enter_context(serving())
-        self._site = Site(Path(self._exit_stack.enter_context(TemporaryDirectory())), upstream=self._pypi.url)
+        directory = Path(self._exit_stack.enter_context(TemporaryDirectory()))
+        self._site = Site(directory, upstream=self._pypi.url, catalog=catalog)
         self._checker = MirrorChecker()
         self._numbers = itertools.count()
         self._bytes: dict[str, bytes] = {}
@@ -319,10 +322,17 @@ def serving() -> Iterator[fakepypi.FakePyPI]:
         loop.close()
 
 
-def run_examples(fork_server: ForkServer, *, examples: int, steps: int, kind: tuple[bool, bool] | None = None) -> None:
+def run_examples(
+    fork_server: ForkServer,
+    *,
+    examples: int,
+    steps: int,
+    kind: tuple[bool, bool] | None = None,
+    new_catalog: Callable[[], str] = str,
+) -> None:
     """Run this many examples, the same ones each time."""
     run_state_machine_as_test(
-        lambda: MirrorMachine(fork_server, kind),  # type: ignore[arg-type]
+        lambda: MirrorMachine(fork_server, kind, new_catalog()),  # type: ignore[arg-type]
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -335,6 +345,15 @@ def run_examples(fork_server: ForkServer, *, examples: int, steps: int, kind: tu
 def test_random_events_in_few_examples_leave_a_correct_mirror(fork_server: ForkServer) -> None:
     """Random events, faults and crashes never show a client anything wrong, and leave a mirror equal to upstream."""
     run_examples(fork_server, examples=3, steps=10)
+
+
+@pytest.mark.proves("reliability/crash")
+@pytest.mark.docker
+def test_random_events_leave_a_correct_mirror_on_postgresql(
+    fork_server: ForkServer, postgres_server: postgres.Server
+) -> None:
+    """With the catalog on PostgreSQL, random events, faults and crashes leave a mirror equal to upstream."""
+    run_examples(fork_server, examples=2, steps=10, new_catalog=postgres_server.new_setting)
 
 
 @pytest.mark.proves("reliability/crash")

@@ -17,9 +17,8 @@ from mirror_syncer.volume import Volume
 NAMES = [NormalizedName(f"project-{number:03}") for number in range(400)]
 
 
-def test_recovery_of_many_projects_takes_few_transactions(tmp_path: Path) -> None:
+def test_recovery_of_many_projects_takes_few_transactions(tmp_path: Path, catalog: Catalog) -> None:
     """A start after a kill with 400 projects in hand commits a few times, not once for each; it retires each file."""
-    catalog = Catalog.in_directory(tmp_path)
     volume = Volume(tmp_path, mirror_id=catalog.mirror_id, known=False, reserve=0)
     digest = Sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")  # of nothing
     for name in NAMES:

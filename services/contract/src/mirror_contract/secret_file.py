@@ -13,12 +13,15 @@ class SecretFileError(Exception):
     """A secret file is unusable; the message names the file and the remedy."""
 
 
-def read_secret_file(path: Path) -> bytes:
+def read_secret_file(path: Path, *, min_bytes: int = MIN_SECRET_BYTES) -> bytes:
     """
     Return the secret in a file, without surrounding white space and byte order mark (Notepad and PowerShell write one).
 
+    Args:
+        min_bytes: less than the default for a password that another program's administrator chose.
+
     Raises:
-        SecretFileError: the file cannot be read, is empty, or holds fewer than 16 or more than 4,096 bytes.
+        SecretFileError: the file cannot be read, is empty, or holds fewer or more than 4,096 bytes.
     """
     try:
         with path.open("rb") as file:
@@ -27,8 +30,8 @@ def read_secret_file(path: Path) -> bytes:
         raise SecretFileError(f"{path}: {error.strerror}; it must be readable by uid {os.geteuid()}") from error
     if not secret:
         raise SecretFileError(f"{path} is empty: write a secret into it (openssl rand -hex 32)")
-    if not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
-        raise SecretFileError(f"{path}: a secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} characters")
+    if not min_bytes <= len(secret) <= MAX_SECRET_BYTES:
+        raise SecretFileError(f"{path}: a secret has {min_bytes} to {MAX_SECRET_BYTES} characters")
     return secret
 
 

@@ -18,7 +18,8 @@ MirrorError
 └── VolumeError (OSError)                tree or state cannot be read or written; the message names the remedy
     ├── VolumeMissingError                  the disk is not mounted, or belongs to another catalog
     ├── VolumeFullError                     less free space than the reserve
-    ├── StateError                          the disk that holds the catalog failed
+    ├── StateError                          the disk or the server that holds the catalog failed
+    │   └── CatalogRefusedError                the catalog's database refuses the syncer: password, user, database
     └── VolumeInUseError                    another syncer writes to the tree
 
 An UpstreamError, InvalidPageError or PathError fails one project. A FileRejectedError, UpstreamError or PathError fails
@@ -111,7 +112,11 @@ class VolumeFullError(VolumeError):
 
 
 class StateError(VolumeError):
-    """The disk that holds the catalog, and what lies beside it, failed."""
+    """The disk or the database server that holds the catalog, or the disk of what lies beside it, failed."""
+
+
+class CatalogRefusedError(StateError):
+    """The catalog's database refuses the syncer: a wrong password, or an unknown user or database."""
 
 
 class VolumeInUseError(VolumeError):

@@ -1,12 +1,14 @@
 """
 The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about to change or to be removed.
 
-Read ``schema`` first, then ``database``; ``engine`` opens it and applies the migrations. Each other module holds the
-queries of one table or purpose: ``projects``, ``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing``
-(upstream's list; ``new_rows`` inserts what it names first), ``due`` (projects due for a request), ``exemptions``
-(versions that people released), ``added_lines`` (projects that people added), ``withheld`` (projects with held or
-blocked files), ``closures`` (what the selected projects need), ``requirement_lines`` (what distributions require),
-``absent_projects`` (required projects that upstream lacks), ``facts`` (single values).
+Read ``schema`` first, then ``database``; ``engine`` opens it and applies the migrations. What differs between the
+databases is in ``sqlite`` and ``postgresql``, two modules with the functions of ``backend``. ``transfer`` copies a
+whole catalog from one to the other. Each other module holds the queries of one table or purpose: ``projects``,
+``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing`` (upstream's list; ``new_rows`` inserts what it names
+first, on SQLite), ``due`` (projects due for a request), ``exemptions`` (versions that people released), ``added_lines``
+(projects that people added), ``withheld`` (projects with held or blocked files), ``closures`` (what the selected
+projects need), ``requirement_lines`` (what distributions require), ``absent_projects`` (required projects that upstream
+lacks), ``facts`` (single values).
 """
 
 from mirror_syncer.catalog.added_lines import StoredAddedLine

@@ -1,10 +1,8 @@
 """The catalog as a whole: it commits a group of publications in one transaction."""
 
-import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Run
 from mirror_syncer.catalog.absent_projects import AbsentProjects
 from mirror_syncer.catalog.added_lines import AddedLines
+from mirror_syncer.catalog.backend import backend_of
 from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.engine import open_engine
@@ -34,8 +33,8 @@ from mirror_syncer.catalog.schema import (
     requirement_lines,
     retired,
 )
-from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
+from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Recovered, Retirement
@@ -48,14 +47,16 @@ class Catalog:
 
     Args:
         url: a URL of SQLAlchemy, such as ``sqlite:////var/lib/pypi-mirror/catalog.sqlite``.
+        password_file: for PostgreSQL; read again for each connection.
 
     Raises:
-        ConfigurationError: it cannot be opened, or was written by a newer version.
-        StateError: its disk failed; every method may raise this.
+        ConfigurationError: it cannot be opened, refuses the syncer, or was written by a newer version.
+        StateError: its disk failed, or its server does not answer; every method may raise this.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
+    def __init__(self, url: str, *, password_file: Path | None = None) -> None:
+        self._engine = open_engine(url, password_file=password_file)
+        self._durability = backend_of(self._engine).Durability(self._engine)
         self.last_commit_at = time.monotonic()
         """When a transaction last began to commit, by the monotonic clock: what was read before is out of date."""
         sa.event.listen(self._engine, "commit", self._note_commit)
@@ -85,9 +86,22 @@ class Catalog:
         """Open the SQLite catalog of a directory, which must exist."""
         return cls(f"sqlite:///{directory / 'catalog.sqlite'}")
 
+    @classmethod
+    def of_settings(cls, settings: Settings) -> "Catalog":
+        """Open the catalog that the settings name."""
+        if settings.catalog:
+            return cls(settings.catalog, password_file=settings.catalog_password_file)
+        return cls.in_directory(settings.state)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The database, for what concerns all of its tables."""
+        return self._engine
+
     def close(self) -> None:
         """Close the database."""
         self.projects.close()
+        self._durability.close()
         self._engine.dispose()
 
     def commit(self, catalog_updates: Sequence[CatalogUpdate], *, generation: Generation | None = None) -> None:
@@ -106,6 +120,7 @@ class Catalog:
                     gone=[s.row.name for s in catalog_updates if s.gone],
                     there=[s.row.name for s in catalog_updates if s.row.published and not s.gone],
                 )
+                backend_of(connection).add_changed_totals(connection)
                 self.files.finish(
                     connection,
                     projects=names,
@@ -176,23 +191,13 @@ class Catalog:
 
     def sync(self) -> None:
         """
-        Make all commits durable; on PostgreSQL they already are.
+        Make all commits durable; those of pending files that the database lost are repeated.
 
         Raises:
-            StateError: the disk failed.
+            StateError: the disk failed, or the server is away.
         """
-        if self._engine.dialect.name != "sqlite":
-            return
-        log = f"{self._engine.url.database}-wal"
-        with (
-            explain_state_disk_errors(log),
-            suppress(FileNotFoundError),
-        ):  # a checkpoint moved it into the database, which is synced
-            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        while not self._durability.sync():
+            self.files.store_pending_again()
 
     def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, Verified]) -> None:
         """Store the progress of a verify, its counts and its projects, in one transaction."""

@@ -1,45 +1,46 @@
 """The opening of a catalog's database: it is created, or migrated from an older version."""
 
-import sqlite3
-import time
-from typing import Any
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from mirror_syncer.catalog.error_explanations import explain_sqlite_error
-from mirror_syncer.catalog.new_rows import make_indexes
+from mirror_syncer.catalog.backend import backend_of
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata, set_conditions
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import CatalogRefusedError, ConfigurationError
 
 # alembic's table; it is not part of the schema, so that no migration creates it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
-_BUSY_SECONDS = 10
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str, *, password_file: Path | None = None) -> sa.Engine:
     """
     Return the engine of a database with the current schema.
 
     Args:
         url: a URL of SQLAlchemy, such as ``sqlite:////var/lib/pypi-mirror/catalog.sqlite``.
+        password_file: for PostgreSQL; read again for each connection.
 
     Raises:
-        ConfigurationError: it cannot be opened, or was written by a newer version.
+        ConfigurationError: it cannot be opened, refuses the syncer, or was written by a newer version.
+        StateError: its disk failed, or its server does not answer.
     """
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "handle_error", explain_sqlite_error)
+    parsed = sa.make_url(url)
+    backend = backend_of(parsed)
+    engine = backend.create_engine(parsed, password_file)
     try:
         _migrate(engine)
-        make_indexes(engine)
+        backend.repair_schema(engine)
+    except CatalogRefusedError as error:
+        engine.dispose()
+        raise ConfigurationError("catalog", [str(error)]) from error
     except (sa.exc.DatabaseError, LookupError) as error:
         engine.dispose()
-        problem = (
-            f"{engine.url!r} cannot be opened ({str(error).splitlines()[0]}); check that MIRROR_STATE is a "
-            "writable directory on a local disk, and that no newer version wrote the catalog"
-        )
+        reason = str(error).splitlines()[0]
+        problem = f"{engine.url!r} cannot be opened ({reason}); {backend.opening_remedy(parsed)}"
         raise ConfigurationError("catalog", [problem]) from error
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -48,9 +49,7 @@ def _migrate(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         if _version(connection) == SCHEMA_VERSION:
             return
-        if connection.dialect.name == "sqlite":
-            # The driver starts no transaction for DDL: a kill between two statements would leave half a schema.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        backend_of(engine).lock_schema(connection)
         version = _version(connection)
         if version is None:
             set_conditions(connection.dialect.name)
@@ -69,25 +68,3 @@ def _version(connection: sa.Connection) -> str | None:
         return None
     version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
     return version
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's record
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-    _use_wal(connection)
-    # WAL: readers never wait for the writer. NORMAL: a power cut may lose the newest commits, but never part of one; a
-    # project whose row is older than its page is requested again, and nothing else.
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Change the file to WAL. Where two connections do so to a new file, SQLite refuses one at once, so try again."""
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return

@@ -92,6 +92,12 @@ class Files:
             upsert(connection, pending, [_pending_row(project, in_hand[project].values()) for project in touched])
         return results
 
+    def store_pending_again(self) -> None:
+        """Store all pending files, because the database may have lost them."""
+        with self.guard, self._engine.begin() as connection:
+            in_hand = self._load(connection)
+            upsert(connection, pending, [_pending_row(project, files.values()) for project, files in in_hand.items()])
+
     def pending(self, project: NormalizedName | None = None) -> list[Pending]:
         """Return the pending files of interrupted publications, by project; those of one project if it is named."""
         with self.guard, self._engine.connect() as connection:

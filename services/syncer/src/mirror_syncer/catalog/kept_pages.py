@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.backend import backend_of
 from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.schema import kept_page
 from mirror_syncer.errors import InvalidPageError
@@ -45,8 +46,7 @@ class KeptPages:
         """Return the sha256 of each kept page of these projects; empty if an older version of the syncer kept it."""
         digests = dict[NormalizedName, str]()
         with self._engine.connect() as connection:
-            # SQLite would take the key's index, and read each row from its start, through its body.
-            index = "INDEXED BY kept_page_digest" if connection.dialect.name == "sqlite" else ""
+            index = backend_of(connection).KEPT_PAGE_INDEX
             query = sa.text(f"SELECT name, sha256 FROM kept_page {index} WHERE name IN :names")  # noqa: S608 - constants
             query = query.bindparams(sa.bindparam("names", expanding=True))
             for some in batched(names):

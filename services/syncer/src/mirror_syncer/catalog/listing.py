@@ -3,15 +3,15 @@
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.backend import backend_of
+from mirror_syncer.catalog.batches import LISTED_BATCH_ROWS
 from mirror_syncer.catalog.facts import Fact, delete_fact, read_fact, write_fact
-from mirror_syncer.catalog.new_rows import BATCH_ROWS, indexes_afterwards, insert_listed
 from mirror_syncer.catalog.schema import project
 from mirror_syncer.model.project import NO_VALIDATORS
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
@@ -102,7 +102,8 @@ class Listing:
         merged = MergeResult()
         new: list[tuple[NormalizedName, int]] = []
         serials = _KnownSerials(self._engine)
-        with indexes_afterwards(self._engine):
+        backend = backend_of(self._engine)
+        with backend.indexes_afterwards(self._engine):
             for beginning, listed in parts:
                 before = serials.of_part(beginning)
                 if before == listed:
@@ -116,10 +117,10 @@ class Listing:
                     accept_absences=accept_absences,
                     older=older,
                 )
-                if len(new) >= BATCH_ROWS:
-                    insert_listed(self._engine, new)
+                if len(new) >= LISTED_BATCH_ROWS:
+                    backend.insert_listed(self._engine, new)
                     new.clear()
-            insert_listed(self._engine, new)
+            backend.insert_listed(self._engine, new)
         if older:
             # The last list must be merged again when upstream serves it again: a 304 would keep this one's values.
             if (last := self.last()) is not None:
@@ -146,6 +147,7 @@ class Listing:
     def _store(self, known: KnownList) -> None:
         with self._engine.begin() as connection:
             write_fact(connection, Fact.UPSTREAM_LIST, json.dumps(asdict(known)))
+            backend_of(connection).add_changed_totals(connection)
 
     def _merge(
         self,
@@ -210,7 +212,7 @@ class _KnownSerials:
     def _read(self) -> None:
         query = _KNOWN.where(project.c.name > self._last).order_by(project.c.name).limit(_READ_ROWS)
         # The driver's cursor returns plain tuples: see Projects.listed.
-        with self._engine.connect() as connection, closing(connection.connection.cursor()) as cursor:
+        with self._engine.connect() as connection, backend_of(connection).cursor(connection) as cursor:
             cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
             self._rows = list(cursor.fetchall())
         self._all_read = len(self._rows) < _READ_ROWS

@@ -1,25 +1,21 @@
 """
-The rows of projects that a list names first: on SQLite hundreds of thousands at once, in few seconds.
+The rows of projects that a list names first, on SQLite: hundreds of thousands at once, in few seconds.
 
-Two things took nearly all of a first list's time there. The trigger that keeps the totals took 20 µs a row, so it is
+Two things took nearly all of a first list's time. The trigger that keeps the totals took 20 µs a row, so it is
 absent while a batch is inserted, and its sums are added once. And each row changed a page of every index, those by
 serial another one each time, so a first list makes the indexes after its rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from packaging.utils import NormalizedName
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from mirror_syncer.catalog.batches import LISTED_BATCH_ROWS, ListedRows
 from mirror_syncer.catalog.schema import project, project_total
 from mirror_syncer.catalog.upsert import insertion, upsert
 
-Rows = Sequence[tuple[NormalizedName, int]]
-"""Names, and their serials in the list."""
-
-BATCH_ROWS = 50_000  # per transaction: 0.3 s, so that publications need not wait longer
 _FEW_ROWS = 1_000  # the trigger counts them faster than the schema changes
 _POSTPONED = ("project_listed", "project_new", "project_state", "project_wanted")
 """The indexes that have a new row; the others have rows of few projects."""
@@ -36,12 +32,12 @@ _LISTED = {
 }
 
 
-def insert_listed(engine: sa.Engine, rows: Rows) -> None:
-    """Insert the rows of new projects, ``BATCH_ROWS`` in a transaction."""
-    for start in range(0, len(rows), BATCH_ROWS):
-        some = rows[start : start + BATCH_ROWS]
+def insert_listed(engine: sa.Engine, rows: ListedRows) -> None:
+    """Insert the rows of new projects, ``LISTED_BATCH_ROWS`` in a transaction."""
+    for start in range(0, len(rows), LISTED_BATCH_ROWS):
+        some = rows[start : start + LISTED_BATCH_ROWS]
         with engine.begin() as connection:
-            if engine.dialect.name == "sqlite" and len(some) > _FEW_ROWS:
+            if len(some) > _FEW_ROWS:
                 _insert_without_trigger(connection, some)
             else:
                 _insert(connection, some)
@@ -56,7 +52,7 @@ def indexes_afterwards(engine: sa.Engine) -> Iterator[None]:
     """
     with engine.connect() as connection:
         known = connection.execute(sa.select(project.c.name).where(project.c.wanted_serial.is_not(None)).limit(1))
-        is_first = engine.dialect.name == "sqlite" and known.first() is None
+        is_first = known.first() is None
     if not is_first:
         make_indexes(engine)
         yield
@@ -72,8 +68,6 @@ def indexes_afterwards(engine: sa.Engine) -> Iterator[None]:
 
 def make_indexes(engine: sa.Engine) -> None:
     """Make the indexes that are missing, usually none: a first list was interrupted, or has just ended."""
-    if engine.dialect.name != "sqlite":
-        return
     master = sa.table("sqlite_master", sa.column("name"))
     query = sa.select(sa.func.count()).select_from(master).where(master.c.name.in_(_POSTPONED))
     with engine.connect() as connection:
@@ -95,7 +89,7 @@ _ADDED = (
 )
 
 
-def _insert_without_trigger(connection: sa.Connection, rows: Rows) -> None:
+def _insert_without_trigger(connection: sa.Connection, rows: ListedRows) -> None:
     # The driver starts no transaction for DDL; a kill before its end leaves the trigger as it was.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     trigger = connection.scalar(sa.text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": _TRIGGER})
@@ -111,16 +105,11 @@ def _count(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(project)).scalar_one()
 
 
-def _insert(connection: sa.Connection, rows: Rows) -> None:
+def _insert(connection: sa.Connection, rows: ListedRows) -> None:
     insert = insertion(connection.dialect.name, project).values(**_LISTED)
     # An operator may have named one in the meantime, so that its row exists.
     insert = insert.on_conflict_do_update(
         index_elements=["name"], set_={"wanted_serial": insert.excluded.wanted_serial}
     )
-    compiled = insert.compile(connection.engine)
-    order = compiled.positiontup
     # Passed directly to the driver: through SQLAlchemy it takes twice the time.
-    if order == ["of", "wanted"]:
-        connection.exec_driver_sql(str(compiled), list(rows))
-    else:
-        connection.exec_driver_sql(str(compiled), [{"of": name, "wanted": serial} for name, serial in rows])
+    connection.exec_driver_sql(str(insert.compile(connection.engine)), list(rows))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple
@@ -11,10 +10,19 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
+from mirror_syncer.catalog.backend import backend_of
 from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.project_rows import ROW_COLUMNS, parse_row, row_values
-from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, kept_page, project, project_total
+from mirror_syncer.catalog.schema import (
+    AMISS,
+    DAMAGED,
+    SHRINKING,
+    kept_page,
+    project,
+    project_total,
+)
 from mirror_syncer.catalog.upsert import upsert
+from mirror_syncer.errors import StateError
 from mirror_syncer.model.project import EMPTIED, ProjectRow
 from mirror_syncer.model.serials import newest_plausible
 
@@ -69,6 +77,7 @@ class Projects:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._backend = backend_of(engine)
         self._reading = Lock()
         self._reader: sa.Connection | None = None
         self._select_one = sa.select(*ROW_COLUMNS).where(project.c.name == sa.bindparam("name")).compile(engine)
@@ -76,21 +85,33 @@ class Projects:
     def close(self) -> None:
         """Close the connection that ``get`` keeps open."""
         with self._reading:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+            self._close_reader()
 
     def get(self, name: NormalizedName) -> ProjectRow | None:
         """Return a project's row."""
         # Through the driver, on a connection that stays open: 11 µs for each project of a sync, instead of 94 µs with
         # a statement, a row and a pooled connection of SQLAlchemy.
         with self._reading:
-            if self._reader is None:
-                self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            with closing(self._reader.connection.cursor()) as cursor:
-                cursor.execute(*self._by_name(name))
-                found = cursor.fetchone()
+            try:
+                found = self._fetch_one(name)
+            except StateError:
+                # The server was restarted since the last call.
+                self._close_reader()
+                found = self._fetch_one(name)
         return None if found is None else parse_row(dict(zip(_NAMES, found, strict=True)))
+
+    def _fetch_one(self, name: NormalizedName) -> tuple[Any, ...] | None:
+        if self._reader is None:
+            self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with self._backend.cursor(self._reader) as cursor:
+            cursor.execute(*self._by_name(name))
+            found: tuple[Any, ...] | None = cursor.fetchone()
+            return found
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def all_rows(self) -> Iterator[ProjectRow]:
         """Yield all rows by name, with at most a few thousand in memory."""
@@ -139,14 +160,11 @@ class Projects:
 
     def _stream(self, query: sa.Select[*tuple[Any, ...]]) -> Iterator[Any]:
         """Yield a query's rows as tuples, with at most a few thousand in memory."""
-        with self._engine.connect() as connection:
-            # The driver's cursor: 886,000 tuples take 0.3 s, SQLAlchemy's rows 2 s. On PostgreSQL a named cursor lives
-            # on the server; with an unnamed one, the client would first receive all rows.
-            named = ("projects",) if connection.dialect.name == "postgresql" else ()
-            with closing(connection.connection.cursor(*named)) as cursor:
-                cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
-                while some := cursor.fetchmany(_BATCH_LINES):
-                    yield from some
+        # The driver's cursor: 886,000 tuples take 0.3 s, SQLAlchemy's rows 2 s.
+        with self._engine.connect() as connection, self._backend.cursor(connection, streaming=True) as cursor:
+            cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
+            while some := cursor.fetchmany(_BATCH_LINES):
+                yield from some
 
     def newest_serial(self) -> int | None:
         """Return the highest published serial of a project, without outliers."""
@@ -190,10 +208,12 @@ class Projects:
     def totals(self) -> Totals:
         """Return the numbers of projects by state, and the totals of their files."""
         with self._engine.connect() as connection:
-            kept = connection.dialect.name == "sqlite"
-            rows = connection.execute(_TOTALS if kept else _COUNT_TOTALS).all()
+            rows = [*connection.execute(_TOTALS), *self._backend.read_changed_totals(connection)]
+        projects = dict.fromkeys(ProjectState, 0)
+        for row in rows:
+            projects[ProjectState(row[0])] += int(row[1])
         return Totals(
-            projects=dict.fromkeys(ProjectState, 0) | {ProjectState(row[0]): row[1] for row in rows},
+            projects=projects,
             files=sum(int(row[2]) for row in rows),
             stored_bytes=sum(int(row[3]) for row in rows),  # PostgreSQL sums into a Decimal
             installable=sum(int(row[4]) for row in rows),
@@ -277,13 +297,6 @@ class Projects:
 
 _TOTAL_COLUMNS = ("state", "projects", "files", "stored_bytes", "installable")
 _TOTALS = sa.select(*(project_total.c[name] for name in _TOTAL_COLUMNS))
-_COUNT_TOTALS = sa.select(
-    project.c.state,
-    sa.func.count(),
-    sa.func.sum(project.c.file_count),
-    sa.func.sum(project.c.stored_bytes),
-    sa.func.count().filter(project.c.published, project.c.file_count > 0),
-).group_by(project.c.state)
 
 
 def _damaged_files(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - as below

@@ -1,6 +1,6 @@
 """Insert-or-replace statements for SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -29,8 +29,22 @@ def upsert(
     if not rows:
         return
     statement = _statement(connection.dialect.name, table, frozenset(rows[0]), changes)
-    for start in range(0, len(rows), _BATCH_ROWS):
-        connection.execute(statement, rows[start : start + _BATCH_ROWS])
+    for some in _without_repetition(rows, [column.name for column in table.primary_key]):
+        connection.execute(statement, some)
+
+
+def _without_repetition(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows in batches, none of which has a key twice: PostgreSQL changes a row only once in a statement."""
+    batch: list[dict[str, Any]] = []
+    seen = set[tuple[Any, ...]]()
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        if key in seen or len(batch) == _BATCH_ROWS:
+            yield batch
+            batch, seen = [], set()
+        batch.append(row)
+        seen.add(key)
+    yield batch
 
 
 def insertion(dialect: str, table: sa.Table) -> Any:  # noqa: ANN401 - one of two classes that share a shape

@@ -33,7 +33,7 @@ def read_candidate(settings: Settings, file: Path | None) -> Policy:
         if candidate is None:
             raise
         return candidate  # no policy is in force yet
-    with closing(Catalog.in_directory(settings.state)) as catalog:
+    with closing(Catalog.of_settings(settings)) as catalog:
         source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))
     if candidate is not None:
@@ -52,13 +52,13 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         ConfigurationError: the catalog cannot be opened.
     """
     content = _read(file or choose_file(settings.policy))
-    if not (settings.state / "catalog.sqlite").exists():
+    if not settings.catalog and not (settings.state / "catalog.sqlite").exists():
         return check_policy(content)
     try:
         source = PolicySource(settings.policy, state=settings.state, keeps=False)
     except PolicyError:
         return check_policy(content)  # no policy is in force yet
-    catalog, view = Catalog.in_directory(settings.state), View(settings.data)
+    catalog, view = Catalog.of_settings(settings), View(settings.data)
     try:
         source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))

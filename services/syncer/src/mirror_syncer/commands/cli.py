@@ -128,6 +128,24 @@ def clear(
         fail(error)
 
 
+@app.command("migrate-catalog")
+def migrate_catalog(
+    to: Annotated[
+        str, typer.Option("--to", help="An empty database, postgresql://USER@HOST:PORT/DATABASE; or sqlite.")
+    ],
+) -> None:
+    """Copy the catalog to PostgreSQL, or back to SQLite. Stop the syncer first."""
+    from mirror_syncer.commands.catalog_migration import migrate_catalog as migrate
+    from mirror_syncer.commands.console import fail, start_settings
+    from mirror_syncer.errors import MirrorError
+
+    settings = start_settings()
+    try:
+        typer.echo(migrate(settings, to))
+    except MirrorError as error:
+        fail(error)
+
+
 app.command("import-config")(import_config)
 app.command("import")(import_file)
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_contract.secret_file import is_dev_null
+from mirror_syncer.config.catalog_url import check_catalog_url
 from mirror_syncer.config.crontab import Crontab, crontab
 from mirror_syncer.config.environment import PREFIX, list_unknown_variables
 from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
@@ -83,6 +84,8 @@ class Settings(BaseSettings):
 
     data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
+    catalog: str = Field(default="", description="The catalog's database on PostgreSQL; empty: SQLite in MIRROR_STATE.")
+    catalog_password_file: Path | None = Field(default=None, description="A file with the password of that database.")
     policy: Path = Field(default=Path("config/mirror.toml"), description="What is mirrored.")
     upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
     upstream_netrc: Path | None = Field(
@@ -147,6 +150,11 @@ class Settings(BaseSettings):
             raise ValueError("must have no user or password, which logs would show; use MIRROR_UPSTREAM_NETRC")
         return value.rstrip("/").removesuffix("/simple")
 
+    @field_validator("catalog")
+    @classmethod
+    def _is_a_database(cls, value: str) -> str:
+        return check_catalog_url(value) if value else value
+
     @field_validator("file_hosts")
     @classmethod
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,7 +179,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a URL without a user, as in https://chat.example.org/hooks/pypi")
         return value
 
-    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file")
+    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file", "catalog_password_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is None or is_dev_null(value):
@@ -263,6 +271,6 @@ def read_settings() -> Settings:
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     given, name = error["input"], str(error["loc"][0])
     shown = repr(_without_login(given) if isinstance(given, str) else given)
-    if name == "webhook_url":
-        shown = "…"  # which is the password of many a receiver
+    if name in ("webhook_url", "catalog"):
+        shown = "…"  # which is, or may contain, a password
     return f"{PREFIX}{name.upper()} = {shown}: {error['msg'].removeprefix('Value error, ')}"

@@ -65,10 +65,11 @@ def open_catalog(settings: Settings) -> Catalog:
 
     Raises:
         ConfigurationError: its directory is missing, or it cannot be opened.
+        StateError: its disk failed, or its server does not answer.
     """
     if not settings.state.is_dir():
         raise ConfigurationError(".env", [f"MIRROR_STATE = {str(settings.state)!r}: no such directory; create it"])
-    return Catalog.in_directory(settings.state)
+    return Catalog.of_settings(settings)
 
 
 @asynccontextmanager
