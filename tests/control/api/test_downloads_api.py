@@ -273,6 +273,7 @@ async def test_slow_answer_of_a_page_is_shown_as_it_was_last(tmp_path: Path, mon
     assert shown == [1, 1, 1]
     assert last >= 2
     assert len(set(resting)) <= 2
+    await asyncio.gather(*counts._renewals)
     monkeypatch.setattr(statistics, "_QUICK_SECONDS", 3600)
     quick = Statistics(tmp_path / "downloads.db")
     first, second = [(await quick.get_recent_downloads(wanted)).downloads for _ in range(2)]

@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -17,7 +17,6 @@ from mirror_control.downloads.store import StoreError, connect
 from mirror_control.problems import problem_response
 
 Answer = TypeVar("Answer")
-Wanted = TypeVar("Wanted", bound=MissFilter)
 
 _REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
 # A day may have 10,000 rows, so a query for a year reads millions for many seconds. Without a limit, a few callers
@@ -25,7 +24,7 @@ _REMEDY = "Check `docker compose logs control` and the free space on Docker's di
 _MAX_QUERIES = 2
 _MAX_WAIT_SECONDS = 4
 # A page shows what took longer than this as it was counted last, and counts again for a twentieth of the time at most.
-# An answer for a year of a busy mirror takes seconds.
+# An answer for a year of a busy mirror takes seconds. It is the processor's time: on a busy host all answers are late.
 _QUICK_SECONDS = 0.03
 _REST_FACTOR = 20
 _MAX_REMEMBERED = 16
@@ -37,6 +36,13 @@ class StatisticsError(Exception):
 
 class StatisticsBusyError(StatisticsError):
     """Too many queries at once."""
+
+
+class _Counted(NamedTuple, Generic[Answer]):
+    """An answer, and the processor's seconds that it took."""
+
+    answer: Answer
+    seconds: float
 
 
 class _Remembered(NamedTuple):
@@ -69,7 +75,7 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._answer(wanted, lambda store: read_downloads(store, wanted))
+        return (await self._answer(wanted, lambda store: read_downloads(store, wanted))).answer
 
     async def get_recent_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
@@ -78,7 +84,7 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._recall(wanted, self.get_downloads)
+        return await self._recall(wanted, lambda store: read_downloads(store, wanted))
 
     async def get_recent_misses(self, wanted: MissFilter) -> Misses:
         """
@@ -87,26 +93,24 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._recall(wanted, self.get_misses)
+        return await self._recall(wanted, lambda store: read_misses(store, wanted))
 
-    async def _recall(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
+    async def _recall(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         last = self._remembered.get(wanted)
         if last is None:
-            return await self._remember(wanted, count)
+            return await self._remember(wanted, query)
         if wanted not in self._running and time.monotonic() > last.read_at + _REST_FACTOR * last.took_seconds:
-            renewal = asyncio.create_task(self._remember(wanted, count))
+            renewal = asyncio.create_task(self._remember(wanted, query))
             self._renewals.add(renewal)
             renewal.add_done_callback(self._forget_renewal)
         answer: Answer = last.answer
         return answer
 
-    async def _remember(self, wanted: Wanted, count: Callable[[Wanted], Awaitable[Answer]]) -> Answer:
-        begun = time.monotonic()
-        answer = await count(wanted)
-        now = time.monotonic()
+    async def _remember(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        answer, seconds = await self._answer(wanted, query)
         self._remembered.pop(wanted, None)
-        if now - begun >= _QUICK_SECONDS:  # quick ones, which anybody may ask for, take no slow one's place
-            self._remembered[wanted] = _Remembered(answer, read_at=now, took_seconds=now - begun)
+        if seconds >= _QUICK_SECONDS:  # quick ones, which anybody may ask for, take no slow one's place
+            self._remembered[wanted] = _Remembered(answer, read_at=time.monotonic(), took_seconds=seconds)
         while len(self._remembered) > _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         return answer
@@ -123,17 +127,17 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await self._answer(wanted, lambda store: read_misses(store, wanted))
+        return (await self._answer(wanted, lambda store: read_misses(store, wanted))).answer
 
-    async def _answer(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    async def _answer(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> _Counted[Answer]:
         """Return the result of a query; identical concurrent requests share it."""
         if (task := self._running.get(wanted)) is None:
             task = self._running[wanted] = asyncio.create_task(self._run_in_turn(query))
             task.add_done_callback(lambda _: self._running.pop(wanted))
-        answer: Answer = await asyncio.shield(task)
-        return answer
+        counted: _Counted[Answer] = await asyncio.shield(task)
+        return counted
 
-    async def _run_in_turn(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    async def _run_in_turn(self, query: Callable[[sqlite3.Connection], Answer]) -> _Counted[Answer]:
         try:
             async with asyncio.timeout(_MAX_WAIT_SECONDS):
                 await self._free_queries.acquire()
@@ -144,11 +148,12 @@ class Statistics:
         finally:
             self._free_queries.release()
 
-    def _run_query(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _run_query(self, query: Callable[[sqlite3.Connection], Answer]) -> _Counted[Answer]:
+        begun = time.thread_time()
         try:
             with closing(connect(self._path)) as store:
                 store.execute("BEGIN")  # one snapshot for all queries of an answer
-                return query(store)
+                return _Counted(query(store), time.thread_time() - begun)
         except (sqlite3.Error, StoreError) as error:
             raise StatisticsError(str(error)) from error
 

@@ -59,6 +59,7 @@ from mirror_control.ui import (
     run_pages,
     status_page,
 )
+from mirror_control.ui.frequent_counts import keep_counted
 from mirror_control.ui.problem_pages import ProblemPages
 from mirror_control.ui.rendering import compile_templates
 
@@ -115,6 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
             SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer,
             _background_task(syncer.keep_last_known_fresh()),
             _background_task(intake.count_forever()),
+            _background_task(keep_counted(app.state.statistics)),
         ):
             app.state.syncer = syncer
             app.state.watches = RunWatches(syncer.get_run)

@@ -9,6 +9,7 @@ from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
+from packaging.utils import NormalizedName
 from starlette.responses import Response
 
 from mirror_contract import Absence, ProjectState, parse_project_name
@@ -75,7 +76,7 @@ async def downloads(request: Request, counts: Counts, project: Text = "", days: 
         return render(request, "error.html", title="Downloads", detail=str(error), status_code=422)
     since = first_day(period)
     try:
-        found = await counts.get_recent_downloads(DownloadFilter(project=name, since=since, top=_MAX_ROWS))
+        found = await counts.get_recent_downloads(period_filter(period, project=name))
         misses = await counts.get_recent_misses(MissFilter(since=since, top=1))
     except StatisticsError as error:
         return render_unreadable(request, error)
@@ -136,6 +137,11 @@ async def misses(request: Request, syncer: Syncer, counts: Counts) -> Response:
 def parse_period(text: str) -> int:
     """Return the number of days that a page shows."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 and int(text) in PERIODS else DEFAULT_PERIOD  # noqa: PLR2004
+
+
+def period_filter(period: int, *, project: NormalizedName | None = None) -> DownloadFilter:
+    """Return what the page of a period asks for, of all projects or of one."""
+    return DownloadFilter(project=project, since=first_day(period), top=_MAX_ROWS)
 
 
 def first_day(period: int) -> date:

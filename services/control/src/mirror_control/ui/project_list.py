@@ -82,6 +82,11 @@ async def projects(  # noqa: PLR0917 - FastAPI's parameters
     )
 
 
+def ranking_filter() -> DownloadFilter:
+    """Return what the list by downloads asks for."""
+    return DownloadFilter(since=first_day(DEFAULT_PERIOD), top=_MAX_RANKED)
+
+
 async def _most_downloaded(
     syncer: SyncerClient, counts: Statistics, *, text: str, states: list[ProjectState], after: str
 ) -> tuple[ProjectPage, dict[str, int]]:
@@ -91,7 +96,7 @@ async def _most_downloaded(
     The syncer does not know downloads, and control not what is here. So control names a part of its ranking, which both
     find at once; to sort all projects would need all counts in the syncer.
     """
-    counted = await counts.get_recent_downloads(DownloadFilter(since=first_day(DEFAULT_PERIOD), top=_MAX_RANKED))
+    counted = await counts.get_recent_downloads(ranking_filter())
     ranked = {share.name: share.downloads for share in counted.projects or () if text in share.name}
     begin = min(int(after), _MAX_RANKED) if after.isascii() and after.isdigit() else 0
     names = list(ranked)[begin : begin + _PAGE_SIZE]
