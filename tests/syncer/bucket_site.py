@@ -11,13 +11,14 @@ class BucketSite(Site):
     """
     A site with its tree in a bucket.
 
-    ``download`` copies the tree to ``data``, where a directory would have it, and where the methods that say what
-    clients find read it.
+    ``endpoint`` may be set to a proxy before the store. ``download`` copies the tree to ``data``, where a
+    directory would have it, and where the methods that say what clients find read it.
     """
 
     def __init__(self, directory: Path, *, upstream: str, bucket: TestBucket) -> None:
         super().__init__(directory, upstream=upstream)
         self.bucket = bucket
+        self.endpoint = bucket.server.endpoint
         self.key_file = directory / "key"
         self.key_file.write_text(f"{ACCESS_KEY}:{SECRET_KEY}\n")
 
@@ -25,7 +26,7 @@ class BucketSite(Site):
         """Return the settings that say where the tree is."""
         return {
             "data": str(self.bucket.url),
-            "s3_endpoint": self.bucket.server.endpoint,
+            "s3_endpoint": self.endpoint,
             "s3_key_file": self.key_file,
         }
 

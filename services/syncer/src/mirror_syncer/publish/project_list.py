@@ -99,7 +99,7 @@ class ProjectList:
             self._accept_reset = accept_reset
             if accept_reset:
                 self._changed, self._shown = True, None  # the list on disk is not trusted
-            if self._changed or without or not self._volume.has_project_list():
+            if self._changed or without or not await self._volume.call(self._volume.has_project_list):
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 

@@ -251,7 +251,9 @@ class ObjectStore:
                 f"{self}: {key} cannot be {done}, the store refuses the key{f' ({code})' if code else ''}: check "
                 "MIRROR_S3_KEY_FILE, and that this key may list, read, write and delete in the bucket"
             )
-        reason = code or next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no answer")
+        # Its first line names the request and, after a dash, what went wrong; the rest is for programmers.
+        first = text.partition("\n")[0]
+        reason = code or ("no answer in time" if "TimedOut" in text else first.rpartition(" - ")[2])
         return VolumeError(
             f"{self}: {key} cannot be {done}, the store failed or does not answer ({reason[:200]}): check it and the "
             "network; the next run continues"
