@@ -205,7 +205,9 @@ class Settings(BaseSettings):
     def _is_readable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is None or is_dev_null(value):
             if info.field_name == "s3_key_file" and isinstance(info.data.get("data"), BucketUrl):
-                raise ValueError("must name a file with the access key and the secret key of the bucket, as KEY:SECRET")
+                raise ValueError(
+                    "must name a file with the access key and the secret key of the bucket, as ACCESSKEY:SECRETKEY"
+                )
             return None
         if not os.access(value, os.R_OK):
             raise ValueError(f"{value} cannot be read")
@@ -285,7 +287,7 @@ class Settings(BaseSettings):
         except OSError as error:
             raise ConfigurationError(".env", [f"MIRROR_CA_FILE: {self.ca_file}: {error.strerror}"]) from error
         if not (access and colon and secret) or len(f"{access}{secret}".split()) != 1:
-            raise ConfigurationError(".env", ["MIRROR_S3_KEY_FILE must have one line, KEY:SECRET"])
+            raise ConfigurationError(".env", ["MIRROR_S3_KEY_FILE must have one line, ACCESSKEY:SECRETKEY"])
         return BucketAccess(self.data, self.s3_endpoint, self.s3_region, access, secret, authorities)
 
     @property
