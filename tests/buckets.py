@@ -88,6 +88,12 @@ class TestBucket:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
 
+    def upload(self, root: Path, directory: str) -> None:
+        """Store the files below a directory of a tree."""
+        for path in (root / directory).rglob("*"):
+            if path.is_file():
+                self.write(path.relative_to(root).as_posix(), path.read_bytes())
+
     def _full(self, key: str) -> str:
         return f"{self.url.prefix}/{key}" if self.url.prefix else key
 

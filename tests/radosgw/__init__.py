@@ -27,6 +27,12 @@ class Gateway(ObjectStoreServer):
         super().__init__(f"http://{host}:{port}")
         self.container = container
 
+    @property
+    def inside(self) -> str:
+        """Its URL for containers of its network."""
+        address = self.container.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        return f"http://{address}:{_PORT}"
+
     def wait(self) -> None:
         """Wait until it makes buckets; fail with its log after 60 s."""
         deadline = time.monotonic() + 60

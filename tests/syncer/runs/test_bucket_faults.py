@@ -56,7 +56,7 @@ def assert_consistent(site: BucketSite) -> None:
         (403, "AccessDenied", "MIRROR_S3_KEY_FILE"),
     ],
 )
-@pytest.mark.proves("reliability/disk")
+@pytest.mark.proves("reliability/object-store")
 async def test_refused_write_fails_the_run(mirror: BucketSite, status: int, code: str, says: str) -> None:
     """A store that refuses files fails the run with its reason and a remedy; once it takes them, all is published."""
     with store_proxy.before(mirror.bucket.server.endpoint) as proxy:
@@ -77,7 +77,7 @@ async def test_refused_write_fails_the_run(mirror: BucketSite, status: int, code
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.proves("reliability/disk")
+@pytest.mark.proves("reliability/object-store")
 async def test_store_that_hangs_fails_the_run(mirror: BucketSite) -> None:
     """A store that takes requests and never answers fails the run after the timeout; the next run continues."""
     with store_proxy.before(mirror.bucket.server.endpoint) as proxy:
@@ -131,7 +131,7 @@ async def test_lost_answer_is_no_conflict(mirror: BucketSite) -> None:
     assert_consistent(mirror)
 
 
-@pytest.mark.proves("reliability/crashes")
+@pytest.mark.proves("reliability/object-store")
 async def test_kill_at_each_write_leaves_right_pages(
     tmp_path: Path, pypi: fakepypi.FakePyPI, moto_server: buckets.ObjectStoreServer
 ) -> None:
@@ -184,7 +184,7 @@ async def sync_until(site: BucketSite, proxy: StoreProxy, *, write: int) -> bool
     return process.returncode != 0
 
 
-@pytest.mark.proves("security/mistakes")
+@pytest.mark.proves("reliability/object-store")
 async def test_mirror_with_another_id_is_refused(mirror: BucketSite, tmp_path: Path) -> None:
     """A second mirror on the same bucket is refused, whether its catalog is empty or not."""
     await mirror.sync()
@@ -211,7 +211,7 @@ async def test_lost_catalog_is_rebuilt_from_the_bucket(mirror: BucketSite, tmp_p
 
 
 @pytest.mark.docker
-@pytest.mark.proves("security/mistakes")
+@pytest.mark.proves("reliability/object-store")
 def test_wrong_key_and_wrong_bucket_are_told(gateway: radosgw.Gateway, tmp_path: Path) -> None:
     """A wrong secret and a bucket that does not exist are refused at the start, each with what to correct."""
     access = gateway.new_bucket().access

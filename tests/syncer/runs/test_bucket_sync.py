@@ -72,7 +72,7 @@ async def test_removed_files_leave_the_bucket(bucket_site: BucketSite, pypi: fak
     assert b"small-1.0" in bucket_site.bucket.read("pypi/.changes")
 
 
-@pytest.mark.proves("reliability/disk")
+@pytest.mark.proves("reliability/object-store")
 async def test_verify_finds_and_repairs_damaged_objects(bucket_site: BucketSite, pypi: fakepypi.FakePyPI) -> None:
     """Verify reads each object, reports damaged, missing and orphaned ones, and repairs them."""
     pypi.index.project("small").upload("1.0")
