@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -58,18 +58,18 @@ class Bucket(BucketTree):
         self, access: BucketAccess, *, scratch: Path, mirror_id: str, known: bool, reserve: float = 0.0
     ) -> None:
         store = ObjectStore(access)
-        self._lock = _lock(scratch, store)
-        try:
+        # After a failure nothing stays open.
+        with ExitStack() as held:
+            self._lock = _lock(scratch, store)
+            held.callback(os.close, self._lock)
             self.mirror_id = mirror_id
-            self.is_lost = False
             self._probe(store)
             self._mark(store, known=known)
             super().__init__(store, scratch=scratch, reserve=reserve)
+            held.callback(self._local.close)
             self.is_lost = not known and any(True for _ in self.projects())
             self.trim_changes()
-        except BaseException:
-            os.close(self._lock)
-            raise
+            held.pop_all()
 
     def close(self) -> None:
         """Release the local directory, so that another process may write."""

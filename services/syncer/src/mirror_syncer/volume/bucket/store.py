@@ -201,10 +201,9 @@ class ObjectStore:
         return True
 
     def delete(self, *keys: str) -> None:
-        """Delete objects; missing ones do not matter."""
-        for key in keys:
-            with self._explained("deleted", key), suppress(FileNotFoundError):
-                self._obstore.delete(self._store, key)
+        """Delete objects in one request, so that an interruption deletes all or none; missing ones do not matter."""
+        with self._explained("deleted", keys[0]), suppress(FileNotFoundError):
+            self._obstore.delete(self._store, list(keys))
 
     def _put(self, key: str, body: bytes, *, mode: str, mtime: float | None) -> None:
         self._obstore.put(

@@ -225,8 +225,8 @@ class BucketTree(BucketView):
 
     def remove_page(self, name: NormalizedName) -> None:
         """Remove a project's page and legacy document."""
-        self.store.delete(*(f"{WEB}/simple/{name}/{form}" for form in NAMES))
-        self.store.delete(*(f"{WEB}/pypi/{name}/{form}" for form in _DOCUMENT_FORMS))
+        pages = (f"{WEB}/simple/{name}/{form}" for form in NAMES)
+        self.store.delete(*pages, *(f"{WEB}/pypi/{name}/{form}" for form in _DOCUMENT_FORMS))
 
     def _show(self, directory: str, files: dict[str, bytes], *, names: Iterable[str]) -> None:
         if not isinstance(names, tuple):
