@@ -2,8 +2,11 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import itertools
 import os
+import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +24,8 @@ from mirror_syncer.volume import Bucket
 from mirror_syncer.volume.bucket import store
 from store_proxy import StoreProxy
 from syncer.bucket_site import BucketSite
+
+_NAMED = re.compile(r'href="\.\./\.\./(packages/[^"#]+)#sha256=([0-9a-f]{64})"')
 
 
 @pytest.fixture
@@ -41,9 +46,14 @@ def mirror(tmp_path: Path, pypi: fakepypi.FakePyPI, moto_server: buckets.ObjectS
 
 
 def assert_consistent(site: BucketSite) -> None:
-    """Assert that each page of the bucket names only files that are there and right."""
+    """Assert that each form of each page names only files that are there and right."""
     site.download()
-    site.assert_right()
+    pages = [site.published(name) for name in site.pages()]
+    named = {(page.places[name], file.sha256) for page in pages for name, file in page.files.items()}
+    for html in site.web.glob("simple/*/index.html"):
+        named.update(_NAMED.findall(html.read_text()))
+    for path, sha256 in named:
+        assert hashlib.sha256((site.web / path).read_bytes()).hexdigest() == sha256, path
 
 
 @pytest.mark.usefixtures("impatient")
@@ -131,19 +141,36 @@ async def test_lost_answer_is_no_conflict(mirror: BucketSite) -> None:
     assert_consistent(mirror)
 
 
+@pytest.mark.parametrize("story", ["first sync", "change and removal"])
 @pytest.mark.proves("reliability/object-store")
 async def test_kill_at_each_write_leaves_right_pages(
-    tmp_path: Path, pypi: fakepypi.FakePyPI, moto_server: buckets.ObjectStoreServer
+    tmp_path: Path, pypi: fakepypi.FakePyPI, moto_server: buckets.ObjectStoreServer, story: str
 ) -> None:
     """A kill before each write leaves no page that names a missing file, and the next sync publishes all."""
-    pypi.index.project("six").upload("1.0")
+    six = pypi.index.project("six")
+    six.upload("1.0")
     pypi.index.project("seven").upload("7.0", padding=300_000)
+    before = tmp_path / "before"
+    selected = ["six", "seven"] if story == "first sync" else ["six"]
+    if story != "first sync":
+        before.mkdir()
+        earlier = BucketSite(before, upstream=pypi.url, bucket=moto_server.new_bucket())
+        earlier.select("six", "seven", grace="0m", guard="100%")
+        await earlier.sync()
+        published = earlier.bucket.objects()
+        six.upload("2.0")
+        six.delete_release("1.0")
 
     async def killed_at(number: int) -> bool:
         directory = tmp_path / str(number)
-        directory.mkdir()
+        if before.exists():
+            shutil.copytree(before, directory)
+        else:
+            directory.mkdir()
         site = BucketSite(directory, upstream=pypi.url, bucket=moto_server.new_bucket())
-        site.select("six", "seven")
+        for key, body in (published if before.exists() else {}).items():
+            site.bucket.write(key, body)
+        site.select(*selected, grace="0m", guard="100%")
         with store_proxy.before(site.bucket.server.endpoint) as proxy:
             site.endpoint = proxy.url
             killed = await sync_until(site, proxy, write=number)
@@ -152,7 +179,9 @@ async def test_kill_at_each_write_leaves_right_pages(
         run = await site.sync()
         assert run.state is RunState.SUCCEEDED, (number, run.message)
         assert_consistent(site)
-        assert site.pages() == ["seven", "six"]
+        expected = {name: {file.filename for file in pypi.index.project(name).files} for name in selected}
+        assert {name: site.filenames(name) for name in site.pages()} == expected
+        site.assert_right()
         return killed
 
     for first in itertools.count(1, 2):
