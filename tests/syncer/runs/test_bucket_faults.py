@@ -141,7 +141,7 @@ async def test_lost_answer_is_no_conflict(mirror: BucketSite) -> None:
     assert_consistent(mirror)
 
 
-@pytest.mark.parametrize("story", ["first sync", "change and removal"])
+@pytest.mark.parametrize("story", ["first sync", pytest.param("change and removal", marks=pytest.mark.slow)])
 @pytest.mark.proves("reliability/object-store")
 async def test_kill_at_each_write_leaves_right_pages(
     tmp_path: Path, pypi: fakepypi.FakePyPI, moto_server: buckets.ObjectStoreServer, story: str
