@@ -8,7 +8,10 @@ if [ -z "${origins% }" ]; then
   [ ! -s "$password" ] || stop "MIRROR_ORIGIN_PASSWORD_FILE is set, but MIRROR_ORIGINS is not"
   ln -s /etc/nginx/tree /tmp/nginx/content
 else
-  ln -s /etc/nginx/edge /tmp/nginx/content
+  mkdir /tmp/nginx/content
+  find /etc/nginx/edge -name '*.conf' -exec ln -s -t /tmp/nginx/content {} +
+  # An edge of a bucket has a control of its own; another edge asks its origin's.
+  [ -z "$bucket" ] || ln -sf /etc/nginx/tree/control.conf /tmp/nginx/content/
   [ -w /cache ] || stop "${MIRROR_EDGE_CACHE:-the volume edge-cache}: not writable by user $(id -u); run chown $(id -u) on it"
   size=${MIRROR_EDGE_SIZE:-50g} files=${MIRROR_EDGE_FILES:-400000}
   echo "$size" | grep -qE '^[1-9][0-9]{0,5}[mgMG]$' || stop "MIRROR_EDGE_SIZE=$size: must be a size such as 500g"
@@ -24,7 +27,7 @@ else
   (find /cache/files -type f -mtime +30 -delete 2>/dev/null &)
   mkdir -p /cache/changed/simple /cache/changed/packages
   [ -e /cache/changed/all ] || : >/cache/changed/not_all
-  mkdir /tmp/nginx/edge /tmp/nginx/http
+  mkdir -p /tmp/nginx/edge /tmp/nginx/http
 
   cat /etc/ssl/certs/ca-certificates.crt >/tmp/nginx/edge/ca.pem
   [ ! -s /run/secrets/ca ] || cat /run/secrets/ca >>/tmp/nginx/edge/ca.pem

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+import radosgw
+from nginx.bucket import before_bucket
 from nginx.containers import LOGS, REPOSITORY, Container, connect, docker, edge, mirror
 from nginx.edges import Origin
 from nginx.edges import origin as own_origin
@@ -37,11 +39,19 @@ def network() -> Iterator[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a module's tests twice, against an origin and an edge before it, if it says ``THROUGH_AN_EDGE``."""
-    through_edge = getattr(metafunc.module, "THROUGH_AN_EDGE", False)
-    if "nginx" in metafunc.fixturenames and through_edge:
-        only = metafunc.definition.get_closest_marker("origin_only")
-        metafunc.parametrize("nginx", ["origin"] if only else ["origin", "edge"], indirect=True, scope="session")
+    """
+    Run a module's tests against an origin and, if it says ``THROUGH_AN_EDGE``, against an edge before it.
+
+    They run a third time, against nginx before a bucket with the same tree, if it says ``FROM_A_BUCKET``.
+    """
+    if "nginx" not in metafunc.fixturenames or not getattr(metafunc.module, "THROUGH_AN_EDGE", False):
+        return
+    kinds = ["origin"]
+    if not metafunc.definition.get_closest_marker("origin_only"):
+        kinds.append("edge")
+        if getattr(metafunc.module, "FROM_A_BUCKET", False) and not metafunc.definition.get_closest_marker("tree_only"):
+            kinds.append("bucket")
+    metafunc.parametrize("nginx", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +69,29 @@ def shared_edge(image: str, network: str, origin: Container) -> Iterator[Contain
 
 
 @pytest.fixture(scope="session")
+def store(network: str) -> Iterator[radosgw.Gateway]:
+    """Return an object store that nginx reaches in its network."""
+    with radosgw.serve(f"--network={network}") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def shared_bucket(
+    image: str, network: str, store: radosgw.Gateway, tree: Tree, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
+    """Return nginx before a bucket that holds the tree of that mirror."""
+    bucket = store.new_bucket("mirrors/main")
+    bucket.upload(tree.root, "pypi")
+    with before_bucket(image, bucket, tmp_path_factory.mktemp("key"), LOGS, f"--network={network}") as container:
+        yield container
+
+
+@pytest.fixture(scope="session")
 def nginx(request: pytest.FixtureRequest) -> Container:
-    """Return the shared mirror, or the edge before it: a client must not notice a difference."""
-    at_edge = getattr(request, "param", "origin") == "edge"
-    container: Container = request.getfixturevalue("shared_edge" if at_edge else "origin")
+    """Return the shared mirror, or the edge or the bucket with its tree: a client must not notice a difference."""
+    kind = getattr(request, "param", "origin")
+    names = {"origin": "origin", "edge": "shared_edge", "bucket": "shared_bucket"}
+    container: Container = request.getfixturevalue(names[kind])
     return container
 
 

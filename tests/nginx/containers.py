@@ -113,7 +113,7 @@ def mirror(image: str, tree: Path, *options: str) -> Iterator[Container]:
 
 
 # An edge reads the list of changes twice a minute.
-_OFTEN = f"--volume={Path(__file__).parent}/refresh.conf:/etc/nginx/edge/refresh.conf:ro"
+OFTEN = f"--volume={Path(__file__).parent}/refresh.conf:/etc/nginx/edge/refresh.conf:ro"
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def edge(
 ) -> Iterator[Container]:
     """Run an edge before origins as compose.edge.yaml does, on a free port; it reads the list every 0.2 s."""
     urls = " ".join(f"http://{host}:{port}" for host, port in origins)
-    settings = [_OFTEN, *([cache] if cache else []), *([f"--env=MIRROR_ORIGINS={urls}"] if urls else [])]
+    settings = [OFTEN, *([cache] if cache else []), *([f"--env=MIRROR_ORIGINS={urls}"] if urls else [])]
     with started(image, *HARDENED, *settings, "--publish=127.0.0.1::8080", *options) as container:
         container.wait_until_healthy()
         yield container

@@ -12,6 +12,7 @@ from nginx.tree import Tree, plant
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 SECRETS = (
     "/pypi/.mirror-id",
@@ -71,6 +72,7 @@ def test_path_cannot_leave_the_document_root(nginx: Container, path: str) -> Non
         ("/ubuntu/", b"<p>Ubuntu\n"),
     ],
 )
+@pytest.mark.tree_only
 def test_other_mirrors_are_served_unchanged(client: httpx2.Client, path: str, content: bytes) -> None:
     """Other mirrors beside ``pypi/`` are served unchanged, dotfiles and index pages included."""
     answer = client.get(path)
@@ -81,6 +83,7 @@ def test_other_mirrors_are_served_unchanged(client: httpx2.Client, path: str, co
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.tree_only
 def test_directory_redirect_is_relative(client: httpx2.Client) -> None:
     """A directory without a slash redirects by a relative path."""
     assert client.get("/centos").headers["Location"] == "./centos/"
@@ -157,6 +160,7 @@ def test_missing_path_is_404_in_one_line(client: httpx2.Client, path: str) -> No
     assert answer.headers["Content-Type"] == "text/plain"
 
 
+@pytest.mark.tree_only
 def test_directory_is_not_listed_by_default(client: httpx2.Client) -> None:
     """A directory shows no listing by default, and the answer names the setting."""
     answer = client.get("/centos/")

@@ -8,6 +8,7 @@ from nginx.tree import Tree
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 PATHS = ("/pypi/foo-bar/json", "/pypi/web/pypi/foo-bar/json")
 

@@ -14,6 +14,7 @@ from nginx.containers import Container
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 PREFIXES = ("", "/pypi/web")
 
@@ -58,6 +59,7 @@ def test_legacy_document_is_found_in_any_spelling(client: httpx2.Client, prefix:
         *("/pypi/Foo/json", "/pypi/Foo/json/", "/ui", "/centos", "/centos/images"),
     ],
 )
+@pytest.mark.tree_only
 def test_redirect_keeps_a_proxys_path(client: httpx2.Client, path: str) -> None:
     """Redirects are relative, so a proxy may add a path prefix."""
     location = client.get(path).headers["Location"]

@@ -10,6 +10,7 @@ from nginx.tree import Tree
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 HTML = "text/html"
 V1_HTML = "application/vnd.pypi.simple.v1+html"

@@ -13,6 +13,7 @@ from nginx.tree import DIGEST, ODD_NAMES, OTHER_DIGEST, Tree, long_path
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 PREFIXES = ("", "/pypi/web")
 SDIST = "foo_bar-1.0.tar.gz"
@@ -213,6 +214,7 @@ PAST_THE_END = {"Range": "bytes=999999-"}
     ["/simple/foo-bar/", "/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo", "/ubuntu/"],
 )
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.tree_only
 def test_416_has_no_headers_of_the_file(client: httpx2.Client, path: str, coding: str) -> None:
     """A 416 is one line of text without the file's encoding, tag or lifetime, and no header twice."""
     answer = client.get(path, headers=PAST_THE_END | {"Accept-Encoding": coding})
@@ -232,6 +234,7 @@ def test_416_has_no_headers_of_the_file(client: httpx2.Client, path: str, coding
 @pytest.mark.parametrize(
     "condition", [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"}]
 )
+@pytest.mark.tree_only
 def test_412_has_no_headers_of_the_file(
     request: pytest.FixtureRequest, client: httpx2.Client, path: str, condition: dict[str, str]
 ) -> None:

@@ -7,6 +7,7 @@ from nginx.test_control_proxy import control, wait_for
 
 pytestmark = pytest.mark.docker
 THROUGH_AN_EDGE = True
+FROM_A_BUCKET = True
 
 
 @pytest.mark.proves("security/clients")
@@ -46,6 +47,7 @@ def test_pages_files_and_errors_allow_cors(client: httpx2.Client, method: str, p
         *("/pypi/web/status.json", "/simple/..%2fstatus.json", "/simple/..%2fcentos/.treeinfo"),
     ],
 )
+@pytest.mark.tree_only
 def test_other_paths_allow_no_cors(client: httpx2.Client, path: str) -> None:
     """Other mirrors' files, the status and the root allow no other origin."""
     assert "Access-Control-Allow-Origin" not in client.get(path, headers={"Origin": "https://site.example"}).headers

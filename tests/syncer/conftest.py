@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import buckets
 import fakepypi
 import postgres
+import radosgw
 from mirror_syncer.catalog import Catalog
+from syncer.bucket_site import BucketSite
 from syncer.crash_injection import ForkServer, start_fork_server
 from syncer.site import Site
 
@@ -76,6 +79,43 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
     opened = Catalog(catalog_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[buckets.ObjectStoreServer]:
+    """An object store in this process, started for the first test that uses it."""
+    with buckets.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[radosgw.Gateway]:
+    """Ceph's S3 gateway, started for the first test that uses it."""
+    with radosgw.serve() as server:
+        yield server
+
+
+@pytest.fixture(params=["moto", pytest.param("radosgw", marks=pytest.mark.docker)])
+def object_store(request: pytest.FixtureRequest) -> buckets.ObjectStoreServer:
+    """An object store, of each kind in turn."""
+    server: buckets.ObjectStoreServer = request.getfixturevalue(
+        "gateway" if request.param == "radosgw" else "moto_server"
+    )
+    return server
+
+
+@pytest.fixture
+def bucket(object_store: buckets.ObjectStoreServer) -> buckets.TestBucket:
+    """An empty bucket, in each kind of store in turn."""
+    return object_store.new_bucket("mirrors/main")
+
+
+@pytest.fixture
+def bucket_site(tmp_path: Path, pypi: fakepypi.FakePyPI, bucket: buckets.TestBucket) -> BucketSite:
+    """A mirror host whose tree lies in that bucket."""
+    directory = tmp_path / "bucket-site"
+    directory.mkdir()
+    return BucketSite(directory, upstream=pypi.url, bucket=bucket)
 
 
 @pytest.fixture

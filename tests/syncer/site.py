@@ -162,6 +162,10 @@ class Site:
             **more,
         }
 
+    def settings_of_tree(self) -> dict[str, object]:
+        """Return the settings that say where the tree is."""
+        return {"data": self.data}
+
     @asynccontextmanager
     async def running(
         self,
@@ -182,7 +186,7 @@ class Site:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
             {
-                "data": self.data,
+                **self.settings_of_tree(),
                 "state": self.state,
                 "policy": self.policy,
                 "catalog": self.catalog,

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.model.names import Sha256
-from mirror_syncer.volume.tree import _temporary_name
+from mirror_syncer.volume.tree import temporary_name
 from syncer.checker import MirrorChecker, retired_places, upstream_of
 from syncer.crash_injection import CrashPoint, ForkServer
 from syncer.databases import ON_BOTH
@@ -301,4 +301,4 @@ async def test_unfinished_first_publication_of_a_deleted_project_is_removed(
 
 
 def _temporary(file: fakepypi.File) -> str:
-    return f".{_temporary_name(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"
+    return f".{temporary_name(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"

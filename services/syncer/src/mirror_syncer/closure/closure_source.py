@@ -18,7 +18,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.model.serials import SerialBounds
 from mirror_syncer.upstream import Index
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
 
@@ -41,7 +41,7 @@ class ClosureSource:
         self,
         *,
         catalog: Catalog,
-        view: View,
+        view: AnyView,
         index: Index | None,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,
@@ -89,7 +89,7 @@ class ClosureSource:
         settings: Settings,
         *,
         catalog: Catalog,
-        view: View,
+        view: AnyView,
         index: Index | None = None,
         refreshed: Collection[NormalizedName] = (),
     ) -> Self:

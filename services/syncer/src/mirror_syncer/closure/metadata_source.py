@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from packaging.utils import NormalizedName
@@ -16,14 +15,14 @@ from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
 from mirror_syncer.closure.requests import FailedRequests, RequestCounts, SharedCalls
 from mirror_syncer.errors import FileRejectedError, RefusedError, UpstreamError
 from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
-from mirror_syncer.model.names import Sha256, metadata_name
+from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import File, PublishedPage, names
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.model.sdist import MAX_SDIST_BYTES, SDIST_ENDINGS, SdistContents, read_sdist
 from mirror_syncer.publish.pages import PUBLISHED_ROOT
 from mirror_syncer.upstream import Index, MemorySink, read_remote_metadata
-from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, wheel_metadata
+from mirror_syncer.volume import MAX_METADATA_BYTES, AnyView, explain_disk_errors
 from mirror_syncer.work.transfer.metadata import promised_metadata
 
 UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
@@ -66,7 +65,7 @@ class MetadataSource:
         self,
         *,
         catalog: Catalog,
-        view: View,
+        view: AnyView,
         index: Index | None,
         pages: PublishedPages,
         priority: Priority,
@@ -152,28 +151,22 @@ class MetadataSource:
         published = await self._pages.published(project)
         if published is None or file.sha256 == NO_DIGEST or not names(published.files, file):
             return None
-        path = self._view.path(published.places[file.filename])
-        return await asyncio.to_thread(self._read_wheel if _is_wheel(file) else self._read_sdist, path, file)
+        place = published.places[file.filename]
+        return await asyncio.to_thread(self._read_wheel if _is_wheel(file) else self._read_sdist, place, file)
 
-    def _read_wheel(self, path: Path, file: File) -> _Read | None:
+    def _read_wheel(self, place: PackagePath, file: File) -> _Read | None:
         if (promise := promised_metadata(file)) is not None:
-            with explain_disk_errors(path, cannot_be="read"):
-                try:
-                    body = path.with_name(metadata_name(file.filename)).read_bytes()
-                except FileNotFoundError:
-                    body = None
+            body = self._view.metadata_head(place)
             if body is not None and _digest(body) == promise:
                 return _Read(parse_metadata(body), metadata_key(promise))
-        body = wheel_metadata(path)
+        body = self._view.wheel_metadata(place)
         return None if body is None else _Read(parse_metadata(body), file_key(file))
 
-    def _read_sdist(self, path: Path, file: File) -> _Read | None:
-        with explain_disk_errors(path, cannot_be="read"):
-            try:
-                with path.open("rb") as sdist:
-                    contents = read_sdist(sdist, file.filename)
-            except FileNotFoundError:
-                return None
+    def _read_sdist(self, place: PackagePath, file: File) -> _Read | None:
+        if (sdist := self._view.open_file(place)) is None:
+            return None
+        with sdist, explain_disk_errors(place, cannot_be="read"):
+            contents = read_sdist(sdist, file.filename)
         return _Read(_parse_sdist(contents), file_key(file))
 
     async def _request_wheel(self, index: Index, file: File) -> _Read:

@@ -13,13 +13,13 @@ from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.publish import find_published
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 
 
 class MirrorSource:
     """The published pages, and the requirements of their files; upstream is not asked, and nothing is stored."""
 
-    def __init__(self, *, catalog: Catalog, view: View) -> None:
+    def __init__(self, *, catalog: Catalog, view: AnyView) -> None:
         self._view = view
         self._published = SharedCalls[NormalizedName, PublishedPage | None]()
         self._metadata = MetadataSource(

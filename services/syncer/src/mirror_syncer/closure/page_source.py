@@ -26,7 +26,7 @@ from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.model.serials import SerialBounds
 from mirror_syncer.publish import find_published
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer.page import last_page
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
@@ -70,7 +70,7 @@ class PageSource:
         self,
         *,
         catalog: Catalog,
-        view: View,
+        view: AnyView,
         index: Index | None,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,

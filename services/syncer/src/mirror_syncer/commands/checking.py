@@ -14,7 +14,7 @@ from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judg
 from mirror_syncer.config.mirror_toml.source import PolicySource
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
-from mirror_syncer.volume import View
+from mirror_syncer.volume import open_view
 from mirror_syncer.work.transfer import StoredPages
 
 
@@ -58,7 +58,8 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         source = PolicySource(settings.policy, state=settings.state, keeps=False)
     except PolicyError:
         return check_policy(content)  # no policy is in force yet
-    catalog, view = Catalog.of_settings(settings), View(settings.data)
+    catalog = Catalog.of_settings(settings)
+    view = open_view(settings.location(), scratch=settings.scratch)
     try:
         source.add(catalog.added_lines.in_force())
         source.release(catalog.exemptions.released(now=int(time.time())))

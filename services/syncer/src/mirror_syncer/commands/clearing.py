@@ -10,7 +10,7 @@ from mirror_syncer.publish import read_published
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.service.assembly import open_catalog
 from mirror_syncer.service.opening_checks import open_tree
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 _UNESCAPED_PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
 
@@ -38,7 +38,7 @@ def clear_place(settings: Settings, text: str) -> str:
         catalog.close()
 
 
-def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
+def _clear(place: PackagePath, *, catalog: Catalog, volume: AnyVolume) -> str:
     generations = Generations(catalog=catalog, volume=volume)
     if mismatch := generations.mismatch():
         raise MirrorError(f"{mismatch}; run a sync first")
@@ -53,12 +53,12 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
     volume.remove(place)
     volume.discard_withdrawn(place)
     catalog.files.forget(place, generation=generations.advance())
-    volume.durability.sync()
+    volume.sync()
     content = f" (its content had sha256 {held[place]})" if held else ""
     return f"{place} is free{content}; the next sync may publish other content there"
 
 
-def _check_unnamed(place: PackagePath, volume: Volume) -> None:
+def _check_unnamed(place: PackagePath, volume: AnyVolume) -> None:
     """Raise if a page names the path; any project's page may, so each is read."""
     begins = _UNESCAPED_PREFIX.match(place)
     assert begins is not None

@@ -23,7 +23,7 @@ from mirror_syncer.publish import find_published
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, Step
 from mirror_syncer.upstream import Client, Gone, Limits, NotModified
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer import EvidenceReader, Judged, Work, absence
 
 MAX_ESTIMATED_PROJECTS = 5_000
@@ -95,7 +95,7 @@ class Estimator:
     """
 
     def __init__(
-        self, *, policy: Policy, catalog: Catalog, view: View, judge: EvidenceReader, with_files: bool
+        self, *, policy: Policy, catalog: Catalog, view: AnyView, judge: EvidenceReader, with_files: bool
     ) -> None:
         self._policy = policy
         self._catalog = catalog

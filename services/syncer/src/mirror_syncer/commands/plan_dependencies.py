@@ -25,7 +25,7 @@ from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.upstream import Index
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 
 
 @dataclass(slots=True)
@@ -241,7 +241,7 @@ async def plan_dependencies(
     policy: Policy,
     *,
     catalog: Catalog,
-    view: View,
+    view: AnyView,
     index: Index | None,
     refreshed: Collection[NormalizedName],
 ) -> PlannedDependencies:

@@ -23,7 +23,7 @@ from mirror_syncer.errors import VolumeError, VolumeMissingError
 from mirror_syncer.model.project import BLOCKED, UNSELECTED, ProjectRow
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView, open_view
 from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
 from mirror_syncer.work.transfer import EvidenceReader, UnhashedFiles
 
@@ -60,7 +60,7 @@ async def make_report(
         policy = replace(policy, closure=catalog.closures.in_force())
     plan_with = partial(plan_sync, rows=rows, only=only, published=published, replaceable=replaceable)
     last, plan = policy, plan_with(policy)
-    view = View(settings.data)
+    view = open_view(settings.location(), scratch=settings.scratch)
     if rows and not view.present:
         raise VolumeMissingError(f"{view.base} has no marker, but the catalog holds projects; is the disk mounted?")
     not_estimated = "upstream was not contacted (--offline)" if offline else _too_many(len(plan.refresh))
@@ -132,7 +132,7 @@ def _list_others(plan: Plan, rows: dict[Any, ProjectRow], policy: Policy, last: 
         yield ProjectEstimate(name, "none", blocked(name) or "not selected")
 
 
-def _read_disk(view: View) -> Disk | None:
+def _read_disk(view: AnyView) -> Disk | None:
     try:
         return view.disk()
     except VolumeError:

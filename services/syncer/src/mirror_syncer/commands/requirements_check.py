@@ -25,7 +25,7 @@ from mirror_syncer.config import Policy, Rules, Scope
 from mirror_syncer.config.locks import merge_pins
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import UpstreamError, VolumeMissingError
-from mirror_syncer.volume import View
+from mirror_syncer.volume import open_view
 
 _MAX_LISTED = 20
 _SHOWN_RELEASES = 3
@@ -172,7 +172,7 @@ def _policy_for(policy: Policy, file: RequiredFile, against: CheckAgainst) -> Po
 
 @asynccontextmanager
 async def _open_source(settings: Settings, *, catalog: Catalog, against: CheckAgainst) -> AsyncIterator[Source]:
-    view = View(settings.data)
+    view = open_view(settings.location(), scratch=settings.scratch)
     if against is CheckAgainst.MIRROR:
         if not view.present:
             raise VolumeMissingError(f"{view.base} has no marker, so nothing is mirrored yet; is the disk mounted?")

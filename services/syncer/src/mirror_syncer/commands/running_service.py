@@ -12,6 +12,7 @@ from mirror_syncer.config.listen import UnixSocket
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidRequestError, MirrorError
 from mirror_syncer.service.private_api import MIRROR_ID
+from mirror_syncer.volume import open_view
 
 
 class ServiceClient:
@@ -55,9 +56,10 @@ async def find_service(settings: Settings) -> AsyncIterator[ServiceClient | None
     where = settings.listen
     connector = aiohttp.UnixConnector(str(where.path)) if isinstance(where, UnixSocket) else None
     url = "http://localhost" if isinstance(where, UnixSocket) else f"http://{where}"
-    mirror_id_text = await asyncio.to_thread((settings.data / "pypi" / ".mirror-id").read_text)
+    view = open_view(settings.location(), scratch=settings.scratch)
+    mirror_id = await asyncio.to_thread(view.marker)
     timeout = aiohttp.ClientTimeout(total=30, connect=2)
     headers = {"X-Trigger": Trigger.CLI}
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout, headers=headers) as session:
         service = ServiceClient(session)
-        yield service if await service.holds_tree(mirror_id_text.strip()) else None
+        yield service if await service.holds_tree(mirror_id) else None

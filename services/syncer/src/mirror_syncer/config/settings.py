@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mirror_contract.secret_file import is_dev_null
+from mirror_contract.secret_file import SecretFileError, is_dev_null, read_secret_file
+from mirror_syncer.config.bucket import SCHEME, BucketAccess, BucketUrl
 from mirror_syncer.config.catalog_url import check_catalog_url
 from mirror_syncer.config.crontab import Crontab, crontab
 from mirror_syncer.config.environment import PREFIX, list_unknown_variables
@@ -69,6 +70,10 @@ def _listen(value: object) -> object:
     return parse_listen(value) if isinstance(value, str) else value
 
 
+def _data(value: object) -> object:
+    return BucketUrl.parse(value.strip()) if isinstance(value, str) and value.strip().startswith(SCHEME) else value
+
+
 def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -82,7 +87,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
-    data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
+    data: Annotated[Path | BucketUrl, NoDecode, BeforeValidator(_data)] = Field(
+        default=Path("/srv/mirror"), description="The document root: a directory, or a bucket as s3://bucket/prefix."
+    )
+    s3_endpoint: str | None = Field(
+        default=None, validate_default=True, description="The URL of the object store of a bucket."
+    )
+    s3_region: str = Field(default="us-east-1", description="The region that its requests are signed for.")
+    s3_key_file: Path | None = Field(
+        default=None, validate_default=True, description="A file with the keys of a bucket: ACCESSKEY:SECRETKEY."
+    )
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
     catalog: str = Field(default="", description="The catalog's database on PostgreSQL; empty: SQLite in MIRROR_STATE.")
     catalog_password_file: Path | None = Field(default=None, description="A file with the password of that database.")
@@ -150,6 +164,21 @@ class Settings(BaseSettings):
             raise ValueError("must have no user or password, which logs would show; use MIRROR_UPSTREAM_NETRC")
         return value.rstrip("/").removesuffix("/simple")
 
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _is_a_store(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and not isinstance(info.data.get("data"), BucketUrl):
+            return None
+        try:
+            parts = urlsplit(value or "")
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            more = "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment
+        except ValueError:
+            usable, more = False, ""
+        if not usable or more:
+            raise ValueError("must be the URL of the object store of MIRROR_DATA, as in http://store.example.org:8000")
+        return f"{parts.scheme}://{parts.netloc}"
+
     @field_validator("catalog")
     @classmethod
     def _is_a_database(cls, value: str) -> str:
@@ -179,13 +208,24 @@ class Settings(BaseSettings):
             raise ValueError("must be a URL without a user, as in https://chat.example.org/hooks/pypi")
         return value
 
-    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file", "catalog_password_file")
+    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file", "catalog_password_file", "s3_key_file")
     @classmethod
-    def _is_readable(cls, value: Path | None) -> Path | None:
+    def _is_readable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is None or is_dev_null(value):
+            if info.field_name == "s3_key_file" and isinstance(info.data.get("data"), BucketUrl):
+                raise ValueError(
+                    "must name a file with the access key and the secret key of the bucket, as ACCESSKEY:SECRETKEY"
+                )
             return None
         if not os.access(value, os.R_OK):
             raise ValueError(f"{value} cannot be read")
+        return value
+
+    @field_validator("workers")
+    @classmethod
+    def _are_possible(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value > 1 and isinstance(info.data.get("data"), BucketUrl):
+            raise ValueError("must be 1 or auto, since only one process may write to a bucket")
         return value
 
     @field_validator("tz")
@@ -214,7 +254,9 @@ class Settings(BaseSettings):
 
     @property
     def worker_count(self) -> int:
-        """Return how many processes transfer and verify; at most one per connection."""
+        """Return how many processes transfer and verify; at most one per connection, and one for a bucket."""
+        if isinstance(self.data, BucketUrl):
+            return 1
         if self.workers is not None:
             return min(self.workers, self.connections)
         return max(1, min(os.cpu_count() or 1, self.connections // _CONNECTIONS_A_WORKER))
@@ -231,6 +273,35 @@ class Settings(BaseSettings):
     def user_agent(self) -> str:
         """Return the User-Agent that upstream sees."""
         return f"pypi-mirror/{VERSION}" + (f" (+{self.contact})" if self.contact else "")
+
+    def location(self) -> Path | BucketAccess:
+        """
+        Return where the tree is: a directory, or a bucket with all that opens it.
+
+        Raises:
+            ConfigurationError: the key of the bucket, or the certificate authorities, cannot be read.
+        """
+        if isinstance(self.data, Path):
+            return self.data
+        assert self.s3_endpoint is not None
+        assert self.s3_key_file is not None
+        try:
+            access, colon, secret = read_secret_file(self.s3_key_file).decode().partition(":")
+            authorities = None if self.ca_file is None else self.ca_file.read_bytes()
+        except UnicodeDecodeError:
+            access = colon = secret = ""
+        except SecretFileError as error:
+            raise ConfigurationError(".env", [f"MIRROR_S3_KEY_FILE: {error}"]) from error
+        except OSError as error:
+            raise ConfigurationError(".env", [f"MIRROR_CA_FILE: {self.ca_file}: {error.strerror}"]) from error
+        if not (access and colon and secret) or len(f"{access}{secret}".split()) != 1:
+            raise ConfigurationError(".env", ["MIRROR_S3_KEY_FILE must have one line, ACCESSKEY:SECRETKEY"])
+        return BucketAccess(self.data, self.s3_endpoint, self.s3_region, access, secret, authorities)
+
+    @property
+    def scratch(self) -> Path:
+        """Return the local directory through which downloads into a bucket pass."""
+        return self.state / "bucket"
 
     def client_options(self, *, limits: Limits | None = None) -> ClientOptions:
         """

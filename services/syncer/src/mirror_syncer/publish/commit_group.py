@@ -15,7 +15,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.publication import Publication
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 _MAX_PUBLICATIONS = 256  # a sync takes 0.1–0.3 s of disk time, so that more would only prolong the wait
 _MAX_COLLECT_SECONDS = 1.0
@@ -40,7 +40,7 @@ class CommitGroup:
     """
 
     def __init__(
-        self, *, volume: Volume, catalog: Catalog, generations: Generations, active_projects: Callable[[], int]
+        self, *, volume: AnyVolume, catalog: Catalog, generations: Generations, active_projects: Callable[[], int]
     ) -> None:
         self._volume = volume
         self._generations = generations
@@ -86,13 +86,12 @@ class CommitGroup:
                 else:
                     _fail([entry], entry.error)
             visible = []
-            for entry in group:
-                try:
-                    self._make_visible(entry.publication)
-                except Exception as error:  # noqa: BLE001 - as above
-                    _fail([entry], error)
-                else:
+            errors = await self._volume.call_each(self._make_visible, [entry.publication for entry in group])
+            for entry, failure in zip(group, errors, strict=True):
+                if failure is None:
                     visible.append(entry)
+                else:
+                    _fail([entry], failure)
             try:
                 generation = await asyncio.to_thread(self._advance, visible) if changing else None
             except Exception as error:  # noqa: BLE001 - as above
@@ -120,7 +119,7 @@ class CommitGroup:
         """Make the written files and the catalog's pending rows durable: recovery needs them after a power cut."""
         if changing:
             self._generations.begin()
-        self._volume.durability.sync()
+        self._volume.sync()
         self._catalog.sync()
 
     def _advance(self, visible: Sequence[_Entry]) -> Generation:
@@ -132,9 +131,9 @@ class CommitGroup:
 
     def _make_visible(self, publication: Publication) -> None:
         if publication.staged is not None:
-            publication.staged.publish(self._volume.durability)
+            self._volume.publish(publication.staged)
         if publication.legacy is not None:
-            publication.legacy.publish(self._volume.durability)
+            self._volume.publish_legacy(publication.legacy)
         if publication.withdrawn:
             self._volume.remove_page(publication.catalog_update.row.name)
 

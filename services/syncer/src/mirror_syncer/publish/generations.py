@@ -6,7 +6,7 @@ from threading import Lock
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.model.generation import Generation
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 
 class Mismatch(StrEnum):
@@ -25,7 +25,7 @@ class Generations:
     cut loses the newer of the two, pages are compared once without need.
     """
 
-    def __init__(self, *, catalog: Catalog, volume: Volume) -> None:
+    def __init__(self, *, catalog: Catalog, volume: AnyVolume) -> None:
         self._catalog = catalog
         self._volume = volume
         self._epoch = secrets.token_hex(8)
@@ -62,7 +62,7 @@ class Generations:
                 self._last = max(tree.number, begun.number) + 1
                 tree = Generation(self._last, self._epoch)
                 self._volume.write_generation(tree)
-                self._volume.durability.sync()
+                self._volume.sync()
             if reconciled or tree != begun:
                 self._catalog.generations.accept(tree)
             self._last = self._begun = tree.number

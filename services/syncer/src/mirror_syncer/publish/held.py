@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import parse_filename, parse_package_path
 from mirror_syncer.model.page import HeldFile
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 
 KEY = "_held"
 """PEP 691 leaves keys with an underscore to the server."""
@@ -69,7 +69,7 @@ def parse_held(body: bytes) -> tuple[HeldFile, ...]:
     return tuple(file for entry in entries if (file := _parse(entry)) is not None)
 
 
-def read_held(tree: View, name: NormalizedName) -> tuple[HeldFile, ...]:
+def read_held(tree: AnyView, name: NormalizedName) -> tuple[HeldFile, ...]:
     """Return the held files of a published page; none if there is no page. It blocks for the disk."""
     body = tree.page(name)
     return () if body is None else parse_held(body)

@@ -18,7 +18,7 @@ from mirror_syncer.model.names import PackagePath, parse_package_path, quote_pla
 from mirror_syncer.model.page import File, HeldFile, Page, PublishedPage
 from mirror_syncer.publish.held import KEY, held_html, held_json, parse_held
 from mirror_syncer.upstream import parse_json
-from mirror_syncer.volume import PageSet, View
+from mirror_syncer.volume import AnyView, PageSet
 
 # The newest version of the specification that these pages implement.
 API_VERSION = "1.4"
@@ -78,7 +78,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     return PublishedPage(page, {file.filename: file for file in page.files}, places, parse_held(body))
 
 
-def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
+def read_published(tree: AnyView, name: NormalizedName) -> PublishedPage | None:
     """
     Return the published page of a project, or None if it has none. It blocks for the disk.
 
@@ -89,7 +89,7 @@ def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     return None if body is None else parse_published(body, name=name)
 
 
-def read_places(tree: View, name: NormalizedName) -> tuple[list[PackagePath], tuple[HeldFile, ...]] | None:
+def read_places(tree: AnyView, name: NormalizedName) -> tuple[list[PackagePath], tuple[HeldFile, ...]] | None:
     """
     Return only the places that a project's page names, and its held files; None if it has no page.
 
@@ -112,7 +112,7 @@ def read_places(tree: View, name: NormalizedName) -> tuple[list[PackagePath], tu
         raise InvalidPageError(f"the page was not published by this mirror: {error}") from error
 
 
-def find_published(tree: View, name: NormalizedName) -> PublishedPage | None:
+def find_published(tree: AnyView, name: NormalizedName) -> PublishedPage | None:
     """Return the published page of a project; None if it is missing or damaged. It blocks for the disk."""
     try:
         return read_published(tree, name)

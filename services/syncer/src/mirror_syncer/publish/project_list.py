@@ -14,7 +14,7 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import VolumeFullError
 from mirror_syncer.model.serials import MAX_SERIAL_LEAD, is_outlier
 from mirror_syncer.publish.pages import API_VERSION
-from mirror_syncer.volume import Volume, digest_of
+from mirror_syncer.volume import AnyVolume, digest_of
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class _Digests:
 class ProjectList:
     """The published list, rendered from the catalog in both formats, and written only when it changed."""
 
-    def __init__(self, *, catalog: Catalog, volume: Volume) -> None:
+    def __init__(self, *, catalog: Catalog, volume: AnyVolume) -> None:
         self._catalog = catalog
         self._volume = volume
         self._writing = asyncio.Lock()
@@ -99,7 +99,7 @@ class ProjectList:
             self._accept_reset = accept_reset
             if accept_reset:
                 self._changed, self._shown = True, None  # the list on disk is not trusted
-            if self._changed or without or not self._volume.has_project_list():
+            if self._changed or without or not await self._volume.call(self._volume.has_project_list):
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
@@ -157,10 +157,10 @@ class ProjectList:
                 if serial is not None and serial != self._published_serial():
                     self._catalog.remember(Fact.LIST_SERIAL, str(serial))
                 return
-            self._volume.durability.sync()
+            self._volume.sync()
             if serial is not None:
                 self._catalog.remember(Fact.LIST_SERIAL, str(serial))
-            page.publish(self._volume.durability)
+            self._volume.publish(page)
             self._shown = digest
             self._catalog.remember(Fact.LIST, digest)
         except BaseException:

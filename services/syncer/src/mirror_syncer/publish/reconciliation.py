@@ -20,7 +20,7 @@ from mirror_syncer.publish import find_published
 from mirror_syncer.publish.generations import Generations, Mismatch
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.recovery import update_from_page
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class Reconciliation:
     """The comparison of tree and catalog at the start, and the repair of differences."""
 
     def __init__(
-        self, *, catalog: Catalog, volume: Volume, generations: Generations, project_list: ProjectList
+        self, *, catalog: Catalog, volume: AnyVolume, generations: Generations, project_list: ProjectList
     ) -> None:
         self._catalog = catalog
         self._volume = volume
@@ -134,7 +134,7 @@ class Reconciliation:
             [Pending.page(row.name), *(Pending(row.name, file.place, file.sha256) for file in leaving)]
         )
         self._volume.remove_page(row.name)
-        self._volume.durability.sync()
+        self._volume.sync()
         leaving = [file for file in leaving if file.place not in taken]
         self._catalog.recover(row.name, row, retirements=leaving, returned=())
 

@@ -21,14 +21,14 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import ProjectStatus, PublishedPage
 from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Recovered, Retirement
 from mirror_syncer.publish import find_published, newest_version
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 log = structlog.get_logger()
 
 _MIN_LEFTOVER_SECONDS = 3_600  # even without a grace period: the next sync probably needs them
 
 
-def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
+def recover(*, catalog: Catalog, volume: AnyVolume, removal: Removal) -> int:
     """
     Recover all interrupted publications, and return the number of their projects.
 
@@ -47,7 +47,7 @@ def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
     return len(projects)
 
 
-def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, removal: Removal) -> None:
+def recover_project(name: NormalizedName, *, catalog: Catalog, volume: AnyVolume, removal: Removal) -> None:
     """
     Recover a project's interrupted publication.
 
@@ -66,7 +66,7 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     catalog.recover_all([_examine(name, intents, recorded, volume=volume, removal=removal)])
 
 
-def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
+def _make_durable(intents: Sequence[Pending], volume: AnyVolume) -> None:
     """
     Sync what an interrupted publication made visible, before the catalog records it.
 
@@ -74,11 +74,11 @@ def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
     """
     if not intents:
         return
-    for intent in intents:
-        directory = volume.page_directory(intent.project) if intent.is_page else volume.path(intent.place).parent
-        for changed in (directory, directory.parent):
-            volume.durability.directory_changed(changed)
-    volume.durability.sync()
+    volume.assume_changed(
+        (intent.project for intent in intents if intent.is_page),
+        (intent.place for intent in intents if not intent.is_page),
+    )
+    volume.sync()
 
 
 class _Recorded(NamedTuple):
@@ -99,7 +99,7 @@ def _recorded(projects: Mapping[NormalizedName, Sequence[Pending]], catalog: Cat
 
 
 def _recovered(
-    projects: Mapping[NormalizedName, Sequence[Pending]], *, catalog: Catalog, volume: Volume, removal: Removal
+    projects: Mapping[NormalizedName, Sequence[Pending]], *, catalog: Catalog, volume: AnyVolume, removal: Removal
 ) -> Iterator[Recovered]:
     """Yield what is found of each project; one that cannot be read stays pending."""
     recorded = _recorded(projects, catalog)
@@ -111,7 +111,7 @@ def _recovered(
 
 
 def _examine(
-    name: NormalizedName, intents: Sequence[Pending], recorded: _Recorded, *, volume: Volume, removal: Removal
+    name: NormalizedName, intents: Sequence[Pending], recorded: _Recorded, *, volume: AnyVolume, removal: Removal
 ) -> Recovered:
     """Clean up after a project's interrupted publication, and return what became of its files; see above."""
     files = [intent for intent in intents if not intent.is_page]
@@ -169,7 +169,7 @@ def _rebuild_row(name: NormalizedName, published: PublishedPage | None, row: Pro
     return None if row is None else replace(row, validators=NO_VALIDATORS, page_sha256=None)
 
 
-def rebuild_catalog(*, catalog: Catalog, volume: Volume) -> int:
+def rebuild_catalog(*, catalog: Catalog, volume: AnyVolume) -> int:
     """
     Rebuild the rows of a lost catalog from the pages of its tree, and return the number of projects.
 
@@ -180,7 +180,7 @@ def rebuild_catalog(*, catalog: Catalog, volume: Volume) -> int:
     return len(rows)
 
 
-def _rows(volume: Volume) -> Iterator[ProjectRow]:
+def _rows(volume: AnyVolume) -> Iterator[ProjectRow]:
     for name in volume.projects():
         # The next sync writes a damaged page again.
         try:

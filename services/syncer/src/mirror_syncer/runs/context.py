@@ -16,7 +16,7 @@ from mirror_syncer.runs.book import Runs
 from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.queue import WorkQueue
 from mirror_syncer.runs.task_feed import Feed
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 from mirror_syncer.work.pool import WorkerPool
 
 
@@ -27,7 +27,7 @@ class RunContext:
     settings: Settings
     policy: PolicySource
     catalog: Catalog
-    volume: Volume
+    volume: AnyVolume
     metrics: Metrics
     clock: Clock
     runs: Runs

@@ -17,7 +17,7 @@ from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.queue import Action, Task
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Collection(RunExecutor):
         return files.due_projects(now=int(time.time()))
 
 
-def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generations: Generations) -> Collected:
+def collect(name: NormalizedName, *, catalog: Catalog, volume: AnyVolume, generations: Generations) -> Collected:
     """
     Remove the due files of a project; files of quarantined releases move to ``.withdrawn/``.
 
@@ -119,14 +119,14 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generatio
         for retirement in due:
             del failed[retirement.place]
     if any(retirement.withdraw for retirement in removed):
-        volume.durability.sync()  # a power cut must not bring back a quarantined file
+        volume.sync()  # a power cut must not bring back a quarantined file
     generation = generations.advance() if removed else None
     done = [retirement.place for retirement in (*removed, *kept)]
     catalog.files.record_removal(name, done, staying=list(failed), generation=generation)
     return Collected(len(removed), sum(retirement.size for retirement in removed), tuple(failed.values()))
 
 
-def _remove(volume: Volume, retirement: Retirement) -> None:
+def _remove(volume: AnyVolume, retirement: Retirement) -> None:
     if retirement.withdraw:
         try:
             return volume.withdraw(retirement.place)
@@ -135,7 +135,7 @@ def _remove(volume: Volume, retirement: Retirement) -> None:
     return volume.remove(retirement.place)
 
 
-def _is_named(volume: Volume, retirement: Retirement, pages: dict[NormalizedName, frozenset[PackagePath]]) -> bool:
+def _is_named(volume: AnyVolume, retirement: Retirement, pages: dict[NormalizedName, frozenset[PackagePath]]) -> bool:
     """
     Return whether a page names a file: its project's, or one of a project whose name the file's name begins with.
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -29,7 +30,7 @@ from mirror_syncer.service.snapshot import show_last_runs, take_snapshot
 from mirror_syncer.service.status_file import StatusFile
 from mirror_syncer.service.webhooks import sending_webhooks
 from mirror_syncer.upstream import ClientOptions, Limits
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 from mirror_syncer.work.pool import WorkerPool, open_worker_pool
 from mirror_syncer.work.setup import WorkerSetup
 from mirror_syncer.work.transfer import STALE_WAITS
@@ -44,7 +45,7 @@ class Mirror:
     settings: Settings
     policy: PolicySource
     catalog: Catalog
-    volume: Volume
+    volume: AnyVolume
     runs: Runs
     worker_pool: WorkerPool
     metrics: Metrics
@@ -143,7 +144,8 @@ async def open_mirror(
 def _worker_setup(settings: Settings, *, client: ClientOptions, stale_waits: tuple[float, ...]) -> WorkerSetup:
     """Return the setup of all workers together; here, since a worker process should not import settings: 0.06 s."""
     return WorkerSetup(
-        root=settings.data,
+        # Only this process writes to a bucket, and no worker process is started.
+        root=settings.data if isinstance(settings.data, Path) else settings.scratch,
         reserve=settings.disk_reserve,
         upstream=settings.upstream,
         client=client,

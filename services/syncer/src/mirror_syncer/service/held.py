@@ -14,7 +14,7 @@ from mirror_syncer.errors import PathError
 from mirror_syncer.model.page import HeldFile as PageEntry
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish import read_held
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 
 # For one call; of each page only ``_held`` is parsed.
 _MAX_PAGES_READ = 200
@@ -65,7 +65,7 @@ class _Place:
 class HeldFiles:
     """Lists held and blocked files; its methods block for the catalog and the disk."""
 
-    def __init__(self, catalog: Catalog, view: View) -> None:
+    def __init__(self, catalog: Catalog, view: AnyView) -> None:
         self._catalog = catalog
         self._view = view
 

@@ -12,7 +12,7 @@ from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.page import File
 from mirror_syncer.publish import newest_version
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 
 # Fields come before the description; those that matter here are among the first.
 _MAX_HEAD_BYTES = 64 << 10
@@ -26,7 +26,7 @@ _FIELD = re.compile(r"(summary|license|license-expression|home-page|project-url)
 
 
 def read_about(
-    view: View, name: NormalizedName, files: Iterable[File], places: Mapping[str, PackagePath]
+    view: AnyView, name: NormalizedName, files: Iterable[File], places: Mapping[str, PackagePath]
 ) -> ProjectAbout | None:
     """
     Return what the newest release says about its project; None if it has no wheel with metadata. It blocks.

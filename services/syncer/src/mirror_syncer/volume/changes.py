@@ -61,12 +61,10 @@ class Changes:
     @explain_disk_errors()
     def add(self, paths: Iterable[str]) -> None:
         """Add a line for each path below ``web``; a name that no URL can have gets none."""
-        now = int(time.time())
-        # A file name may have any letter but a line break, which nginx refuses, too.
-        lines = "".join(f"{now} {path}\n" for path in paths if path.isprintable())
+        lines = format_lines(paths, now=int(time.time()))
         with self._locked() as file:
             if lines:
-                _append(file, lines.encode(errors="surrogateescape"))
+                _append(file, lines)
             if os.fstat(file).st_size > MAX_BYTES:
                 self._trim(file)
 
@@ -79,12 +77,10 @@ class Changes:
     def _trim(self, file: int) -> None:
         os.lseek(file, 0, os.SEEK_SET)
         body = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
-        head, _, rest = body.partition(b"\n")
-        lines = rest.splitlines()
-        current = list(_current(lines))
-        is_list = head.startswith(b"pypi-mirror-changes 1 ") and body.endswith(b"\n")
+        lines = body.partition(b"\n")[2].splitlines()
+        current = list(current_lines(lines))
         is_short = len(body) < _MIN_TRIMMED_BYTES or 2 * len(current) > len(lines)
-        if is_list and is_short and len(body) <= MAX_BYTES:
+        if is_list(body) and is_short and len(body) <= MAX_BYTES:
             return
         if (size := _size(current)) > MAX_BYTES // 2:
             while size > MAX_BYTES // 2:
@@ -95,7 +91,7 @@ class Changes:
         try:
             os.fchmod(staged, _MODE)
             with os.fdopen(staged, "wb", closefd=False) as output:
-                output.write(_head() + b"".join(line + b"\n" for line in current))
+                output.write(new_head() + b"".join(line + b"\n" for line in current))
             os.fsync(staged)
         finally:
             os.close(staged)
@@ -123,7 +119,7 @@ class Changes:
         try:
             if os.fstat(file).st_size == 0:
                 os.fchmod(file, _MODE)
-                _append(file, _head())
+                _append(file, new_head())
         except BaseException:
             os.close(file)
             raise
@@ -138,7 +134,20 @@ def _append(file: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes: {os.strerror(errno.ENOSPC)}", NAME)
 
 
-def _head() -> bytes:
+def format_lines(paths: Iterable[str], *, now: int) -> bytes:
+    """Return a line for each path below ``web``."""
+    # A file name may have any letter but a line break, which nginx refuses, too.
+    lines = "".join(f"{now} {path}\n" for path in paths if path.isprintable())
+    return lines.encode(errors="surrogateescape")
+
+
+def is_list(body: bytes) -> bool:
+    """Return whether a list is complete; another program, or a full disk, may have damaged it."""
+    return body.startswith(b"pypi-mirror-changes 1 ") and body.endswith(b"\n")
+
+
+def new_head() -> bytes:
+    """Return the first line of a new list."""
     return b"pypi-mirror-changes 1 %s\n" % secrets.token_hex(8).encode()
 
 
@@ -146,7 +155,7 @@ def _size(lines: Iterable[bytes]) -> int:
     return sum(len(line) + 1 for line in lines)
 
 
-def _current(lines: Iterable[bytes]) -> Iterator[bytes]:
+def current_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the last line of each path that is not outdated, oldest first."""
     now = time.time()
     last: dict[bytes, tuple[int, bytes]] = {}

@@ -44,7 +44,7 @@ class StagedDocument:
 
 def stage_document(directory: Path, *, body: bytes | None, durability: Durability) -> StagedDocument:
     """Write a document beside the old one; None plans its removal."""
-    forms = {} if body is None else _forms(body)
+    forms = {} if body is None else document_forms(body)
     with explain_disk_errors(directory):
         mtime = _mtime(directory)
         if forms:
@@ -56,7 +56,7 @@ def stage_document(directory: Path, *, body: bytes | None, durability: Durabilit
 
 def is_published(directory: Path, body: bytes | None) -> bool:
     """Return whether exactly this document is already published, with its twin."""
-    forms = {} if body is None else _forms(body)
+    forms = {} if body is None else document_forms(body)
     return all(_read(directory / name) == forms.get(name) for name in _FORMS)
 
 
@@ -87,8 +87,8 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _forms(body: bytes) -> dict[str, bytes]:
-    """Return the files to write, in the order in which they become visible."""
+def document_forms(body: bytes) -> dict[str, bytes]:
+    """Return a document's files by name, in the order in which they become visible."""
     packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
     twin = {_TWIN: packed} if saves_packet(plain=len(body), packed=len(packed)) else {}
     return twin | {_PLAIN: body}

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from packaging.utils import NormalizedName
 
@@ -31,10 +32,14 @@ from mirror_syncer.volume.tombstones import has_tombstone, leave_tombstone
 from mirror_syncer.volume.view import View, file_size
 
 # Downloads of at least this size lie in .staging and survive a restart.
-_MIN_STAGED_BYTES = 32 * 2**20
+MIN_STAGED_BYTES = 32 * 2**20
 # Smaller downloads are buffered in memory and written at once: six system calls instead of nine.
-_MAX_BUFFERED_BYTES = 256 * 2**10
+MAX_BUFFERED_BYTES = 256 * 2**10
 _SHORT_PATH_SLASHES = 2  # packages/ab/file
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Tree(View):
@@ -57,6 +62,34 @@ class Tree(View):
         self._changes = Changes(self.base, self._staging)
         with explain_disk_errors(self.base, affects_all=True):
             self.durability = Durability(self.base)
+
+    async def call(self, operation: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call an operation at once: a thread would take longer than most looks at a disk."""
+        return operation(*args, **kwargs)
+
+    async def call_each(self, operation: Callable[[T], None], items: Sequence[T]) -> list[Exception | None]:
+        """Call an operation for each item; return the error of each, or None."""
+        errors: list[Exception | None] = []
+        for item in items:
+            try:
+                operation(item)
+            except Exception as error:  # noqa: BLE001 - the caller decides
+                errors.append(error)
+            else:
+                errors.append(None)
+        return errors
+
+    def sync(self) -> None:
+        """Make all writes so far durable; see ``Durability.sync``."""
+        self.durability.sync()
+
+    def assume_changed(self, projects: Iterable[NormalizedName], places: Iterable[PackagePath]) -> None:
+        """Have the next ``sync`` cover these pages and files, which an interrupted process may have written."""
+        directories = [self.page_directory(name) for name in projects]
+        directories += [self.path(place).parent for place in places]
+        for directory in directories:
+            for changed in (directory, directory.parent):
+                self.durability.directory_changed(changed)
 
     # Free space
 
@@ -82,7 +115,7 @@ class Tree(View):
         The temporary lies beside its place, which is fastest on ext4, unless the place is unknown or the file is large.
         Two projects may download the same file at once, each into its own temporary.
         """
-        if place is not None and size is not None and size <= _MAX_BUFFERED_BYTES:
+        if place is not None and size is not None and size <= MAX_BUFFERED_BYTES:
             return BufferedIncoming(
                 self._temporary_path(name, place, sha256),
                 sha256=sha256,
@@ -90,10 +123,10 @@ class Tree(View):
                 durability=self.durability,
                 room=self._room,
             )
-        if place is None or (size or 0) >= _MIN_STAGED_BYTES:
+        if place is None or (size or 0) >= MIN_STAGED_BYTES:
             # A download that cannot be checked at the end must not resume that of an earlier run.
             resumable = sha256 != NO_DIGEST or other_digest is not None
-            temporary = self._staging / _temporary_name(name, filename, Sha256(sha256 or other_digest or NO_DIGEST))
+            temporary = self._staging / temporary_name(name, filename, Sha256(sha256 or other_digest or NO_DIGEST))
         else:
             temporary, resumable = Path(self._temporary_path(name, place, sha256)), False
         return Incoming(
@@ -105,6 +138,10 @@ class Tree(View):
             resumable=resumable,
             other_digest=other_digest,
         )
+
+    def target(self, place: PackagePath) -> str:
+        """Return where ``publish_file`` of a download stores the file of a place."""
+        return f"{self._web_text}/{place}"
 
     def make_directory(self, place: PackagePath) -> None:
         """Create the directory of a full path; those of short paths always exist."""
@@ -227,7 +264,7 @@ class Tree(View):
 
     def _temporary_path(self, name: NormalizedName, place: PackagePath, sha256: Sha256) -> str:
         directory, _, filename = place.rpartition("/")
-        return f"{self._web_text}/{directory}/.{_temporary_name(name, filename, sha256)}.part"
+        return f"{self._web_text}/{directory}/.{temporary_name(name, filename, sha256)}.part"
 
     # Pages
 
@@ -239,6 +276,10 @@ class Tree(View):
             if not first and is_page_published(directory, files):
                 return None
         return stage_pages(directory, files=files, first=first, durability=self.durability)
+
+    def publish(self, staged: StagedPages) -> None:
+        """Make a staged page visible."""
+        staged.publish(self.durability)
 
     @explain_disk_errors()
     def remove_page(self, name: NormalizedName) -> None:
@@ -269,6 +310,10 @@ class Tree(View):
             if is_published(directory, body):
                 return None
         return stage_document(directory, body=body, durability=self.durability)
+
+    def publish_legacy(self, staged: StagedDocument) -> None:
+        """Make a staged legacy document visible."""
+        staged.publish(self.durability)
 
     # From another tree
 
@@ -315,6 +360,6 @@ class Tree(View):
                 unlink(path)
 
 
-def _temporary_name(name: NormalizedName, filename: str, sha256: Sha256) -> str:
+def temporary_name(name: NormalizedName, filename: str, sha256: Sha256) -> str:
     """Return a short name for a temporary, because the longest file name on PyPI leaves no room for a suffix."""
     return hashlib.blake2b(f"{name}/{filename}/{sha256}".encode(), digest_size=16).hexdigest()

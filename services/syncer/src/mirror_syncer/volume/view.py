@@ -4,20 +4,31 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
+from mirror_syncer.model.wheel import MAX_METADATA_BYTES
 from mirror_syncer.volume.disk import explain_disk_errors, is_absent
 from mirror_syncer.volume.hashing import file_digest, file_other_digest, gzip_content_digest, hash_in_pieces, read_file
 from mirror_syncer.volume.held_markers import held_at_short_paths, held_text
 from mirror_syncer.volume.pages import NAMES, pages_digest
+from mirror_syncer.volume.wheel import wheel_metadata
 
 if TYPE_CHECKING:
     from mirror_contract import Disk
+
+
+class StoredFile(NamedTuple):
+    """A file of a directory of short paths."""
+
+    name: str
+    size: int
+    changed_at: float
+    """When it was stored, in seconds since the epoch; its mtime may be the time of its upload to PyPI."""
 
 
 class View:
@@ -43,17 +54,18 @@ class View:
         """Whether the tree has its marker; if not, its disk is not mounted, or nothing was ever mirrored."""
         return os.path.lexists(self.base / ".mirror-id")  # never raises, even without the disk
 
+    @explain_disk_errors(cannot_be="read", affects_all=True)
+    def marker(self) -> str:
+        """Return the id in the tree's marker; empty without a marker."""
+        try:
+            return (self.base / ".mirror-id").read_text().strip()
+        except FileNotFoundError:
+            return ""
+
     @explain_disk_errors(affects_all=True)
     def disk(self) -> "Disk":
         """Return the size of the file system and the space that the syncer may use."""
-        from mirror_contract import Disk  # noqa: PLC0415 - a worker process does without pydantic
-
-        found = os.statvfs(self.root)
-        return Disk(
-            size_bytes=found.f_blocks * found.f_frsize,
-            free_bytes=found.f_bavail * found.f_frsize,
-            free_inodes=found.f_favail if found.f_files else None,
-        )
+        return disk_of(self.root)
 
     # Names
 
@@ -100,9 +112,21 @@ class View:
         return file_size(f"{self._web_text}/{place}")
 
     @explain_disk_errors(cannot_be="read")
-    def metadata_head(self, place: PackagePath, *, most: int) -> bytes | None:
-        """Return the beginning of the ``.metadata`` of the file at a place, or None if there is none."""
+    def open_file(self, place: PackagePath) -> BinaryIO | None:
+        """Open the file at a place for reading, or return None if there is none."""
+        try:
+            return self.path(place).open("rb")
+        except FileNotFoundError:
+            return None
+
+    @explain_disk_errors(cannot_be="read")
+    def metadata_head(self, place: PackagePath, *, most: int = -1) -> bytes | None:
+        """Return the beginning of the ``.metadata`` of the file at a place, or all of it; None if there is none."""
         return read_file(f"{self._web_text}/{metadata_name(place)}", most=most)
+
+    def wheel_metadata(self, place: PackagePath, *, max_bytes: int = MAX_METADATA_BYTES) -> bytes | None:
+        """Return the METADATA inside the wheel at a place, as in ``wheel.wheel_metadata``."""
+        return wheel_metadata(self.path(place), max_bytes=max_bytes)
 
     @explain_disk_errors(cannot_be="read")
     def uploaded_at(self, place: PackagePath) -> int | None:
@@ -123,10 +147,33 @@ class View:
         """Return the text with which nginx refuses the file at a place, or None if it serves the file."""
         return held_text(self.web, place)
 
-    def held_at_short_paths(self, digits: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield the names in ``packages/<digits>/.held/``, as in ``held_markers.held_at_short_paths``."""
+    def held_at_short_paths(self, digits: str) -> Iterator[tuple[str, float]]:
+        """Yield the names in ``packages/<digits>/.held/``, and when each was written."""
         with explain_disk_errors(self.web / "packages" / digits / ".held", cannot_be="read"):
-            yield from held_at_short_paths(self.web, digits)
+            for name, status in held_at_short_paths(self.web, digits):
+                yield name, status.st_ctime
+
+    def files_at_short_paths(self, digits: str) -> Iterator[StoredFile]:
+        """
+        Yield the files in ``packages/<digits>/``, hidden ones excepted, in any order.
+
+        Raises:
+            PathError: the directory cannot be read.
+        """
+        with explain_disk_errors(cannot_be="read"):
+            try:
+                entries = os.scandir(self.web / "packages" / digits)
+            except FileNotFoundError:
+                return
+            with entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:
+                        continue  # it was removed, or the inspection reports it
+                    yield StoredFile(entry.name, status.st_size, status.st_ctime)
 
     # Pages
 
@@ -215,3 +262,20 @@ def file_size(path: str) -> int | None:
                 return None
             raise
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def disk_of(path: Path) -> "Disk":
+    """
+    Return the size and the free space of a file system.
+
+    Raises:
+        OSError: the path does not exist.
+    """
+    from mirror_contract import Disk  # noqa: PLC0415 - a worker process does without pydantic
+
+    found = os.statvfs(path)
+    return Disk(
+        size_bytes=found.f_blocks * found.f_frsize,
+        free_bytes=found.f_bavail * found.f_frsize,
+        free_inodes=found.f_favail if found.f_files else None,
+    )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from isal import isal_zlib
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPageError, PathError
+from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
 from mirror_syncer.model.damage import Damage, Reason
 from mirror_syncer.model.names import Filename, PackagePath
 from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.publish import parse_published, render_html
 from mirror_syncer.upstream import parse_html, parse_legacy
-from mirror_syncer.volume import GZIP, View, explain_disk_errors, pages_digest, wheel_metadata
+from mirror_syncer.volume import GZIP, AnyView, explain_disk_errors, pages_digest
 from mirror_syncer.work.rate_limit import RateLimit
 
 
@@ -39,7 +39,7 @@ class Inspection:
     """
 
     def __init__(
-        self, volume: View, name: NormalizedName, *, rate_limit: RateLimit, page_sha256: str | None = None
+        self, volume: AnyView, name: NormalizedName, *, rate_limit: RateLimit, page_sha256: str | None = None
     ) -> None:
         self._volume = volume
         self._name = name
@@ -117,7 +117,7 @@ class Inspection:
         """Return whether metadata with the promised hash equals the wheel's own, if that can be read."""
         if not place.endswith(".whl"):
             return True
-        own = wheel_metadata(self._volume.path(place))
+        own = self._volume.wheel_metadata(place)
         return own is None or hashlib.sha256(own).hexdigest() == promised
 
     def _check(self, place: PackagePath, promised: str) -> Iterator[None]:
@@ -134,6 +134,8 @@ class Inspection:
                 yield
         except StopIteration as end:
             found = end.value
+        except VolumeError:
+            raise  # a store that does not answer
         except OSError:
             # A bad sector or a missing permission concerns one file; only a failing write shows that the disk is bad.
             reason = "unreadable"
@@ -155,7 +157,7 @@ def _in_page(forms: Mapping[str, bytes], name: NormalizedName, published: Publis
             yield _page(name, form, "wrong")
 
 
-def _in_legacy(volume: View, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
+def _in_legacy(volume: AnyView, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
     if (body := volume.legacy(name)) is None:
         return
     place = f"pypi/{name}/json"

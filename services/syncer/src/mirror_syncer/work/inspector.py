@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.inspection import Inspection, InspectionResult
 from mirror_syncer.work.rate_limit import RateLimit
 
@@ -39,7 +39,7 @@ class Inspector:
     threads are hardly faster than one; for these the pool starts more workers.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: AnyView) -> None:
         self._view = view
         self._rate_limit = RateLimit()
         self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="inspect")

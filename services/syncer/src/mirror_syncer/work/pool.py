@@ -9,7 +9,7 @@ import structlog
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import WorkerLostError
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob
@@ -133,7 +133,7 @@ class WorkerPool:
 
 @asynccontextmanager
 async def open_worker_pool(
-    setup: WorkerSetup, *, workers: int, catalog: Catalog, volume: Volume, observations: Observations
+    setup: WorkerSetup, *, workers: int, catalog: Catalog, volume: AnyVolume, observations: Observations
 ) -> AsyncIterator[WorkerPool]:
     """
     Open a worker pool, and stop its processes at the end.

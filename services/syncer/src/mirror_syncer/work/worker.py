@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 from mirror_syncer.upstream import Client, Index, LegacyIndex
-from mirror_syncer.volume import Tree
+from mirror_syncer.volume import AnyTree
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob, Inspector
 from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
@@ -54,7 +54,7 @@ class Worker:
 
 @asynccontextmanager
 async def open_worker(
-    setup: WorkerSetup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
+    setup: WorkerSetup, *, tree: AnyTree, catalog_proxy: CatalogProxy, observations: Observations
 ) -> AsyncIterator[Worker]:
     """Open a worker; its connections are closed at the end."""
     async with Client(

@@ -28,7 +28,7 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.recovery import recover
 from mirror_syncer.runs import Runs
 from mirror_syncer.service.assembly import open_catalog
-from mirror_syncer.service.opening_checks import open_tree
+from mirror_syncer.service.opening_checks import open_directory
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
@@ -51,9 +51,15 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
         VolumeError: a tree is missing or in use, or the disk failed.
         MirrorError: interrupted.
     """
+    if not isinstance(settings.data, Path):
+        raise MirrorError(
+            f"a tree cannot be adopted into a bucket ({settings.data}), which has no hard links: point MIRROR_DATA to "
+            "a directory to adopt it there, or let a sync download into the bucket"
+        )
     of_file = read_policy(settings.policy)
-    old = OldTree.find(settings.data / "pypi" / "web" if source is None else source)
-    in_place = _is_same_directory(old.web, settings.data / "pypi" / "web")
+    root = settings.data
+    old = OldTree.find(root / "pypi" / "web" if source is None else source)
+    in_place = _is_same_directory(old.web, root / "pypi" / "web")
     report = Report(dry_run=dry_run)
     catalog = open_catalog(settings)
     policy = with_added_lines(of_file, catalog.added_lines.in_force())
@@ -72,7 +78,7 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
 
     try:
         with Reporter(report) as reporter, _lock_old_tree(old, in_place=in_place):
-            _check_file_system(old, settings.data)
+            _check_file_system(old, root)
             if (
                 unfinished
                 and not _is_same_directory(Path(unfinished), old.web)
@@ -82,7 +88,7 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
             if dry_run:
                 await _Adoption(old, make_adoption(None), None, reporter, set()).run()
             else:
-                with _open_volume(settings, catalog, old, resumed=bool(unfinished)) as volume:
+                with _open_volume(root, settings, catalog, old, resumed=bool(unfinished)) as volume:
                     if not unfinished:  # otherwise the pending intents belong to this adoption, which resumes them
                         recover(catalog=catalog, volume=volume, removal=policy.removal)
                     await _commit(old, make_adoption(volume), catalog=catalog, volume=volume, reporter=reporter)
@@ -199,12 +205,12 @@ class _Adoption:
             self._uncommitted_files += files
 
 
-def _open_volume(settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) -> Volume:
+def _open_volume(root: Path, settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) -> Volume:
     """Open the mirror's tree, and record in the catalog that its adoption has begun."""
     # Recorded before the tree gets our marker, which makes it look like our own.
     catalog.remember(Fact.ADOPTING, str(old.web))
     try:
-        return open_tree(settings, catalog=catalog, adopting=True)
+        return open_directory(root, settings, catalog=catalog, adopting=True)
     except BaseException:
         if not resumed:
             catalog.remember(Fact.ADOPTING, "")

@@ -17,7 +17,7 @@ from mirror_syncer.model.project import Pending, Retirement
 from mirror_syncer.publish import read_published
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.verify.references import DIRECTORIES, Orphan, References
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import AnyVolume
 from mirror_syncer.work.rate_limit import RateLimit
 
 log = structlog.get_logger()
@@ -41,7 +41,13 @@ class Orphans:
     """
 
     def __init__(
-        self, *, catalog: Catalog, volume: Volume, removal: Callable[[], Removal], scratch: Path, rate_limit: RateLimit
+        self,
+        *,
+        catalog: Catalog,
+        volume: AnyVolume,
+        removal: Callable[[], Removal],
+        scratch: Path,
+        rate_limit: RateLimit,
     ) -> None:
         self._catalog = catalog
         self._volume = volume

@@ -26,7 +26,7 @@ from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, PathError
 from mirror_syncer.model.names import PackagePath, parse_filename
 from mirror_syncer.publish import read_places
-from mirror_syncer.volume import View, explain_disk_errors
+from mirror_syncer.volume import AnyView, StoredFile
 
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
 _MAX_KEYS_IN_MEMORY = 4_096  # per partition: 8 MiB for all of them
@@ -64,7 +64,7 @@ class References:
         unread: published projects whose page is missing or unreadable, so that their references are unknown.
     """
 
-    def __init__(self, scratch: Path, *, view: View, catalog: Catalog, before: float) -> None:
+    def __init__(self, scratch: Path, *, view: AnyView, catalog: Catalog, before: float) -> None:
         self._scratch = scratch
         self._view = view
         self._catalog = catalog
@@ -149,33 +149,22 @@ class References:
             PathError: the directory cannot be read.
         """
         found = self._view.held_at_short_paths(digits)
-        markers = [filename for filename, status in found if status.st_ctime < self._before]
+        markers = [filename for filename, written_at in found if written_at < self._before]
         named = self._named(digits) if markers else frozenset()
         return [filename for filename in markers if _key(f"{_MARKER}{filename}") not in named]
 
     def _unnamed(self, digits: str) -> Iterator[Orphan]:
         named = self._named(digits)
-        found: dict[str, list[os.stat_result | None]] = {}
-        with explain_disk_errors(cannot_be="read"):
-            try:
-                entries = os.scandir(self._view.web / "packages" / digits)
-            except FileNotFoundError:
-                return
-            with entries:
-                for entry in entries:
-                    base = entry.name.removesuffix(_METADATA)
-                    if entry.name.startswith(".") or _key(base) in named or not entry.is_file(follow_symlinks=False):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except OSError:
-                        continue  # it was removed, or the inspection reports it
-                    # ctime, since mtime is the upload time
-                    found.setdefault(base, [None, None])[base != entry.name] = status
-        for base, statuses in found.items():
-            there = [status for status in statuses if status is not None]
-            if max(status.st_ctime for status in there) < self._before:
-                yield Orphan(base, sum(status.st_size for status in there), alone=statuses[0] is None)
+        found: dict[str, list[StoredFile | None]] = {}
+        for file in self._view.files_at_short_paths(digits):
+            base = file.name.removesuffix(_METADATA)
+            # Most are named: nothing is noted of them.
+            if _key(base) not in named:
+                found.setdefault(base, [None, None])[base != file.name] = file
+        for base, files in found.items():
+            there = [file for file in files if file is not None]
+            if max(file.changed_at for file in there) < self._before:
+                yield Orphan(base, sum(file.size for file in there), alone=files[0] is None)
 
     def _add(self, place: PackagePath, *, prefix: str = "") -> None:
         if place.count("/") != _SHORT_PATH_SLASHES:

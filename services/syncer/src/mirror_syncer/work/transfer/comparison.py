@@ -16,7 +16,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow
 from mirror_syncer.publish import find_published, parse_published, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
-from mirror_syncer.volume import Tree
+from mirror_syncer.volume import AnyTree
 from mirror_syncer.work.transfer.metadata import promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
@@ -56,7 +56,7 @@ class UpstreamComparison:
         unhashed: recognizes the published content that an index without sha256 still names.
     """
 
-    def __init__(self, *, index: Index, tree: Tree, unhashed: UnhashedFiles) -> None:
+    def __init__(self, *, index: Index, tree: AnyTree, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
         self._unhashed = unhashed
@@ -77,7 +77,7 @@ class UpstreamComparison:
             case Gone() | NotModified():
                 return Compared(changed=True)
             case PageResponse():
-                published = find_published(self._tree, row.name)
+                published = await self._tree.call(find_published, self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
                 # This may hash what is published.

@@ -24,7 +24,7 @@ from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import find_published
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer.job import Work
 from mirror_syncer.work.transfer.page import STALE_WAITS, Asked, PageTransfer
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
@@ -82,7 +82,7 @@ class EvidenceReader:
         self,
         *,
         index: Index,
-        view: View,
+        view: AnyView,
         unhashed: UnhashedFiles,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         stale_waits: tuple[float, ...] = STALE_WAITS,

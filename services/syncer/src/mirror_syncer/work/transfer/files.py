@@ -18,7 +18,7 @@ from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.upstream import Index
-from mirror_syncer.volume import MIN_FREE_BYTES, AnyIncoming, Tree
+from mirror_syncer.volume import MIN_FREE_BYTES, AnyIncoming, AnyTree
 from mirror_syncer.work.transfer.claims import Claim, Claims
 from mirror_syncer.work.transfer.metadata import MetadataTransfer, promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
@@ -40,7 +40,7 @@ class FileTransfer:
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
-    def __init__(self, *, index: Index, tree: Tree, claim: Claim, at_once: int, unhashed: UnhashedFiles) -> None:
+    def __init__(self, *, index: Index, tree: AnyTree, claim: Claim, at_once: int, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
         self._claim = claim
@@ -159,9 +159,9 @@ class FileTransfer:
         if address is not None:
             place, there = await self._choose(file, address, claims)
             if there:
-                file = file if file.size is not None else replace(file, size=self._tree.size(place))
-                content = self._tree.path(place)
-                return await self._complete(file, place, content, claims=claims, priority=priority, tally=tally), place
+                if file.size is None:
+                    file = replace(file, size=await self._tree.call(self._tree.size, place))
+                return await self._complete(file, place, None, claims=claims, priority=priority, tally=tally), place
         incoming = self._tree.incoming(
             claims.name, file.filename, file.sha256, size=file.size, place=place, other_digest=file.other_digest
         )
@@ -182,7 +182,8 @@ class FileTransfer:
             assert place is not None
             held = incoming.content
             file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
-            incoming.publish_file(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
+            target, mtime = self._tree.target(place), _epoch(file.upload_time)
+            await self._tree.call(incoming.publish_file, target, mtime=mtime)
             if said not in (None, place):
                 log.warning("URL with another digest than its content's", file=file.filename, project=claims.name)
                 self._tree.discard_directory(said)
@@ -194,7 +195,14 @@ class FileTransfer:
         return file, place
 
     async def _complete(
-        self, file: File, place: PackagePath, content: Path | bytes, *, claims: Claims, priority: Priority, tally: Tally
+        self,
+        file: File,
+        place: PackagePath,
+        content: Path | bytes | None,
+        *,
+        claims: Claims,
+        priority: Priority,
+        tally: Tally,
     ) -> File:
         damaged = bool(claims.damaged) and not claims.damaged.isdisjoint({place, f"{place}.metadata"})
         return await self._metadata.complete(
@@ -222,11 +230,12 @@ class FileTransfer:
         removed before returns to the same place, since nginx looks for it nowhere else.
         """
         short, full = short_path(address, file.filename), full_path(address, file.filename)
-        for place in (full, short) if self._tree.has_tombstone(full) else (short, full):
+        has_tombstone = await self._tree.call(self._tree.has_tombstone, full)
+        for place in (full, short) if has_tombstone else (short, full):
             if not await claims.claim((place, file.sha256)):
                 continue
-            self._tree.restore(place)
-            if self._tree.size(place) is None or place in claims.damaged:
+            await self._tree.call(self._tree.restore, place)
+            if await self._tree.call(self._tree.size, place) is None or place in claims.damaged:
                 self._tree.make_directory(place)
                 return place, False
             if await asyncio.to_thread(self._tree.digest, place) == file.sha256 and (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from mirror_syncer.model.decision import Decision, Hold
 from mirror_syncer.model.names import PackagePath, full_path, short_path, url_digest
 from mirror_syncer.model.page import File, HeldFile, PublishedPage
-from mirror_syncer.volume import Tree
+from mirror_syncer.volume import AnyTree
 from mirror_syncer.work.transfer.claims import Claim, Claims
 
 
@@ -18,7 +18,7 @@ class Holding:
         claim: notes in the catalog what is about to be changed.
     """
 
-    def __init__(self, *, tree: Tree, claim: Claim) -> None:
+    def __init__(self, *, tree: AnyTree, claim: Claim) -> None:
         self._tree = tree
         self._claim = claim
 
@@ -66,7 +66,7 @@ class Holding:
         """Remove the markers of files that are published from now on, whatever left them there."""
         for file, place in offered:
             address = url_digest(file.url)
-            if self._tree.is_held(place, address=address):
+            if await self._tree.call(self._tree.is_held, place, address=address):
                 await asyncio.to_thread(self._tree.release, place, address=address)
 
     async def block(self, published: PublishedPage, *, reason: str) -> None:
@@ -87,7 +87,8 @@ class Holding:
         if (address := url_digest(file.url)) is None:
             return None
         short, full = short_path(address, file.filename), full_path(address, file.filename)
-        for place in (full, short) if self._tree.has_tombstone(full) else (short, full):
+        has_tombstone = await self._tree.call(self._tree.has_tombstone, full)
+        for place in (full, short) if has_tombstone else (short, full):
             if await claims.claim((place, file.sha256)):
                 return place
         return None

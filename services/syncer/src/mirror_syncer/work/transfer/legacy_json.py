@@ -16,7 +16,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Releases, render_legacy
 from mirror_syncer.upstream import LegacyDocument, LegacyIndex, parse_legacy
-from mirror_syncer.volume import StagedDocument, Tree
+from mirror_syncer.volume import AnyTree, StagedDocument
 
 _WHAT = "legacy JSON"  # in place of a file's name
 
@@ -39,7 +39,7 @@ class LegacyTransfer:
         stale_waits: seconds before each further request for a document that is older than its page.
     """
 
-    def __init__(self, index: LegacyIndex, *, tree: Tree, stale_waits: Sequence[float]) -> None:
+    def __init__(self, index: LegacyIndex, *, tree: AnyTree, stale_waits: Sequence[float]) -> None:
         self._index = index
         self._tree = tree
         self._stale_waits = stale_waits
@@ -67,7 +67,7 @@ class LegacyTransfer:
             VolumeError: the disk refuses.
         """
         if not (wanted and files):  # PyPI, too, answers 404 for a project without releases, or in quarantine
-            return Legacy(self._tree.stage_legacy(page.name, None))
+            return Legacy(await self._tree.call(self._tree.stage_legacy, page.name, None))
         failure = None
         try:
             upstream = await self._ask(page, priority=priority)

@@ -12,7 +12,7 @@ from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import find_published
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse, parse_page
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer.job import Work
 
 # An edge of the CDN serves the old page for some seconds after a change: 2 + 4 + 8 s, holding no connection.
@@ -43,7 +43,7 @@ class PageTransfer:
         self,
         *,
         index: Index,
-        view: View,
+        view: AnyView,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         stale_waits: tuple[float, ...],
     ) -> None:

@@ -18,7 +18,7 @@ from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication, find_published, newest_version, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified
-from mirror_syncer.volume import PageSet, Tree
+from mirror_syncer.volume import AnyTree, PageSet
 from mirror_syncer.work.transfer.claims import Claim
 from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.failures import incidents, invalid_entries
@@ -55,7 +55,7 @@ class Transfer:
         self,
         *,
         index: Index,
-        tree: Tree,
+        tree: AnyTree,
         files: FileTransfer,
         unhashed: UnhashedFiles,
         claim: Claim,
@@ -82,7 +82,7 @@ class Transfer:
             VolumeError: the disk refuses.
         """
         row = work.row or ProjectRow(work.name)
-        on_disk = self._judge.look_at_disk(work, row)
+        on_disk = await self._tree.call(self._judge.look_at_disk, work, row)
         try:
             async with self._judge.judge(work, row, on_disk) as judged:
                 outcome = await self._carry_out(work, row, judged)
@@ -177,11 +177,11 @@ class Transfer:
         leaving = await self._retire(work, judged, offered, noted=tally.files_needed > 0)
         missing = len(decision.keep) + len(decision.lost) - len(offered) + len(decision.refused)
         complete = not (missing or decision.lost)
-        ours, rendered = self._render(work, row, page, offered, held, complete=complete, published=believed)
+        ours, rendered = await self._render(work, row, page, offered, held, complete=complete, published=believed)
         legacy = await self._legacy.bring(
             page, offered, serial=ours, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
         )
-        staged = self._tree.stage(work.name, rendered)
+        staged = await self._tree.call(self._tree.stage, work.name, rendered)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or bool(decision.warnings)
         later = unfinished or bool(decision.lost) or work.outdates(page.serial)
         state, error = standing(work, row, decision, missing=missing, first=failures)
@@ -285,7 +285,7 @@ class Transfer:
         """Return those whose content is what the page says: a page that was altered may name any project's place."""
         return tuple(file for file in leaving if self._tree.digest(file.place) == file.sha256)
 
-    def _render(
+    async def _render(
         self,
         work: Work,
         row: ProjectRow,
@@ -304,7 +304,7 @@ class Transfer:
         ours = published_serial(said, last, changed=False, bounds=work.bounds)
         pages = render_page(replace(page, serial=ours), offered, held)
         if ours == last and ours is not None and published is not None and not work.damaged:
-            changed = self._tree.page(work.name) != pages.json
+            changed = await self._tree.call(self._tree.page, work.name) != pages.json
             if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
                 return moved, render_page(replace(page, serial=moved), offered, held)
         return ours, pages

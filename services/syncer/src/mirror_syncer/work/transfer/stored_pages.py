@@ -9,7 +9,7 @@ from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.page import Page, PublishedPage
 from mirror_syncer.model.project import KeptPage
 from mirror_syncer.publish import find_published
-from mirror_syncer.volume import View
+from mirror_syncer.volume import AnyView
 from mirror_syncer.work.transfer.page import last_page
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
@@ -24,7 +24,7 @@ class StoredPages:
     """
 
     def __init__(
-        self, view: View, *, kept: Callable[[NormalizedName], KeptPage | None], without_hash: Unhashed, upstream: str
+        self, view: AnyView, *, kept: Callable[[NormalizedName], KeptPage | None], without_hash: Unhashed, upstream: str
     ) -> None:
         self._view = view
         self._kept = kept
