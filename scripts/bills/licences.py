@@ -51,6 +51,11 @@ OF_BUNDLED = {
     "libidn2": "LGPL-3.0-or-later OR GPL-2.0-or-later",
     "libunistring": "LGPL-3.0-or-later OR GPL-2.0-or-later",
     "libsfparse": "MIT",
+    "cyrus-sasl": "BSD-3-Clause-Attribution",
+    "keyutils": "LGPL-2.1-or-later",
+    "libpq": "PostgreSQL",
+    "libxcrypt": "LGPL-2.1-or-later",
+    "openldap": "OLDAP-2.8",
 }
 
 # The projects of shared libraries with other names.
@@ -58,15 +63,20 @@ BUNDLED_FILES = {
     "libbrotlicommon": "brotli",
     "libbrotlidec": "brotli",
     "libcom_err": "mit-krb5",
+    "libcrypt": "libxcrypt",
     "libcrypto": "openssl",
     "libgssapi_krb5": "mit-krb5",
     "libk5crypto": "mit-krb5",
+    "libkeyutils": "keyutils",
     "libkrb5": "mit-krb5",
     "libkrb5support": "mit-krb5",
+    "liblber": "openldap",
+    "libldap": "openldap",
     "libnghttp2": "nghttp2",
     "libnghttp3": "nghttp3",
     "libngtcp2": "ngtcp2",
     "libngtcp2_crypto_ossl": "ngtcp2",
+    "libsasl2": "cyrus-sasl",
     "libssl": "openssl",
 }
 

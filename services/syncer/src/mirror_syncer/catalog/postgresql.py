@@ -141,6 +141,7 @@ def lock_schema(connection: sa.Connection) -> None:
         CatalogRefusedError: the database cannot hold every name.
     """
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+    connection.exec_driver_sql("SET LOCAL synchronous_commit = on")  # a crash that lost it would leave no tables at all
     encoding = connection.scalar(sa.text("SHOW server_encoding"))
     if encoding != "UTF8":
         raise CatalogRefusedError(
@@ -219,6 +220,7 @@ def cursor(connection: sa.Connection, *, streaming: bool = False) -> Iterator[An
     except psycopg.Error as error:
         if driver.closed:
             connection.invalidate(error)
+            connection.engine.dispose()  # the others of the pool are as dead, and each would fail a call of its own
         explain(error)
         raise
 
