@@ -136,7 +136,9 @@ def podman_service(calls: list[list[str]], service: str) -> dict[str, Any]:
     build = options(next(call for call in calls if call[0] == "build" and f"pypi-mirror_{service}" in call))
     mounts = [dict(pair.partition("=")[::2] for pair in mount.split(",")) for mount in create["--mount"]]
     binds = [bind.split(":") for bind in create["-v"] + create["--volume"]]
-    labels = [label for label in create["--label"] if label.startswith(("ca-", "netrc-", "webhook-", "token-"))]
+    labels = [
+        label for label in create["--label"] if label.startswith(("ca-", "catalog-", "netrc-", "webhook-", "token-"))
+    ]
     return {
         "environment": dict(pair.split("=", 1) for pair in create["-e"]),  # the last one counts
         "mounts": {(mount["source"], mount["destination"], "ro" in mount) for mount in mounts}

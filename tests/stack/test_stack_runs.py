@@ -108,7 +108,7 @@ def test_browser_gets_the_operators_page(mirror: Mirror) -> None:
     assert (page.status_code, page.url.path) == (200, "/ui/")
     assets = set(re.findall(r'(?:src|href)="\.\.(/ui/static/[^"]+)"', page.text))
     assert {asset.rpartition(".")[2] for asset in assets} == {"css", "js", "svg"}
-    assert len(assets) == 6
+    assert len(assets) == 4
     assert str(mirror.client.base_url.join("/simple/")) in mirror.client.get("/ui/use").text
     files = set(re.findall(r'href="\.\./\.\.(/packages/[^"]+)"', mirror.client.get("/ui/projects/requests").text))
     assert files

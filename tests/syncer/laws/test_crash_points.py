@@ -5,7 +5,6 @@ import contextlib
 import random
 import shutil
 import signal
-import sqlite3
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -72,7 +71,7 @@ class Scenario:
         step_log = (directory / "steps").read_text().splitlines()
         site, checker = Site(directory, upstream=self.pypi.url), replace(seen, seen=dict(seen.seen))
         # The catalog records an adoption by the absolute path of its tree, which differs in the copy.
-        with contextlib.suppress(sqlite3.OperationalError):  # at the first steps it has no table yet
+        with contextlib.suppress(sa.exc.OperationalError):  # at the first steps it has no table yet
             site.sql(f"UPDATE about SET value = replace(value, '{self.site.data}', '{site.data}')")
         checker.check(site)
         await self._recover(fork_server, site, checker)
