@@ -21,11 +21,12 @@ REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
 COMPOSE_DATA = (REPOSITORY / "compose.data.yaml").read_text()
-COMPOSE_FILES = COMPOSE + COMPOSE_DATA + (REPOSITORY / "compose.edge.yaml").read_text()
+COMPOSE_BUCKET = (REPOSITORY / "compose.bucket.yaml").read_text()
+COMPOSE_FILES = COMPOSE + COMPOSE_DATA + (REPOSITORY / "compose.edge.yaml").read_text() + COMPOSE_BUCKET
 STARTER = REPOSITORY / "config/mirror.example.toml"
 
 # A line "#KEY=value" is a setting with its default, any other comment is prose.
-KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
+KNOBS = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
 # Operators cannot choose these in a container: the compose files set them.
 FIXED = {
@@ -35,7 +36,7 @@ FIXED = {
 
 # The syncer's secrets; it sees their path inside the container.
 SECRETS = {"MIRROR_CA_FILE", "MIRROR_UPSTREAM_NETRC", "MIRROR_WEBHOOK_SECRET_FILE", "MIRROR_CATALOG_PASSWORD_FILE"}
-FILES = SECRETS | {"GRAFANA_PASSWORD_FILE"}
+FILES = SECRETS | {"GRAFANA_PASSWORD_FILE", "MIRROR_S3_KEY_FILE"}
 
 
 def fields(settings: type[Settings] | type[ControlSettings]) -> set[str]:
@@ -54,7 +55,7 @@ def environment(service: str) -> dict[str, str]:
 
 def test_example_names_every_setting() -> None:
     """.env.example names the settings that compose.yaml interpolates and the settings classes read, and no others."""
-    interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILES))
+    interpolated = set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE_FILES))
     read = fields(Settings) | fields(ControlSettings)
     passed_on = {key for service in ("syncer", "control") for key, value in environment(service).items() if not value}
     assert set(KNOBS) == (interpolated | passed_on | read) - (FIXED - interpolated)
@@ -64,8 +65,8 @@ def test_example_explains_every_setting() -> None:
     """Each setting has its own prose above it, or shares it with the setting before; there are no other lines."""
     above = ""
     for line in EXAMPLE.splitlines():
-        if re.match(r"#[A-Z_]+=", line):
-            assert re.match(r"# \S", above) or re.match(r"#[A-Z_]+=", above), f"nothing explains {line}"
+        if re.match(r"#[A-Z0-9_]+=", line):
+            assert re.match(r"# \S", above) or re.match(r"#[A-Z0-9_]+=", above), f"nothing explains {line}"
         else:
             assert re.fullmatch(r"(#( .*)?)?", line), f"neither a comment nor a knob: {line!r}"
         above = line
@@ -97,7 +98,7 @@ def test_example_shows_the_defaults_of_control() -> None:
 
 def test_compose_has_the_same_defaults() -> None:
     """Each default in compose.yaml equals the one in .env.example."""
-    for key, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_FILES):
+    for key, default in re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE_FILES):
         # A compose secret is a file; without one it is /dev/null.
         assert default == (KNOBS[key] if key not in FILES else "/dev/null"), key
 
@@ -107,7 +108,8 @@ def test_syncer_receives_every_setting() -> None:
     assert "env_file: [{ path: .env, required: false }]" in COMPOSE
     fixed = set(environment("writer"))
     assert fixed == fields(Settings) & FIXED
-    assert fields(Settings) <= set(environment("syncer")) | fixed
+    of_bucket = set(re.findall(r"^      (MIRROR_S3_[A-Z_]+): ", COMPOSE_BUCKET, re.MULTILINE))
+    assert fields(Settings) <= set(environment("syncer")) | fixed | of_bucket
     assert {key for key, value in environment("syncer").items() if value} == SECRETS
 
 
@@ -115,7 +117,7 @@ def test_environment_keeps_interpolated_names() -> None:
     """No service gives an interpolated variable another meaning, since podman-compose would interpolate that one."""
     for service in ("syncer", "control"):
         given = environment(service)
-        interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) & set(given)
+        interpolated = set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE)) & set(given)
         assert all(given[key] == "" or given[key].startswith(f"${{{key}:+") for key in interpolated), service
 
 

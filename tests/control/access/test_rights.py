@@ -20,7 +20,15 @@ from mirror_control.settings import Settings
 As = Callable[[str | None], httpx2.Client]
 
 # Calls that are sent something to judge, and change nothing.
-JUDGING = {"/api/v1/policy/check", "/ui/policy/check", "/ui/policy/file", "/ui/releases", "/ui/selection", "/ui/misses"}
+JUDGING = {
+    "/api/v1/policy/check",
+    "/ui/audit",
+    "/ui/policy/check",
+    "/ui/policy/file",
+    "/ui/releases",
+    "/ui/selection",
+    "/ui/misses",
+}
 RIGHTS = (auth.needs_read, auth.needs_trigger, auth.needs_remove, auth.open_to_all)
 # The calls that need a token, with their rights; all others are open, and this list is what docs/api.md shows.
 CALLS = {
