@@ -110,7 +110,7 @@ async def test_slow_large_file_resumes_in_its_next_turn(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file that takes too long for one turn continues in the next ones."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 100_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree.MIN_STAGED_BYTES", 100_000)
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=400_000)
     slow = neighbours.faults.on_file("bad-2.0.tar.gz").drip(size=10_000, every=0.1)
     states, held = [], []
@@ -251,7 +251,7 @@ async def test_oversize_body_is_not_kept_for_a_resume(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body larger than its page declares is not kept for a resume, unlike other large files."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree.MIN_STAGED_BYTES", 0)
     neighbours.faults.on_file(project="bad").endless()
 
     run = await site.sync()

@@ -78,7 +78,7 @@ async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
 ) -> None:
     """Other content at a genuine file's URL is stored by its own digest; the genuine file gets its own path."""
     if large:
-        monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
+        monkeypatch.setattr("mirror_syncer.volume.tree.MAX_BUFFERED_BYTES", 0)
     # One of them is made to fit the short path, which holds any content with the same two digits.
     for name, content in ((EVIL, same_directory(GENUINE)), (WORSE, b"and this is nothing like it")):
         pypi.faults.on_page(name).edit(host.lie(victim, content))

@@ -68,10 +68,10 @@ async def test_same_staged_file_of_two_projects_is_published_by_both(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
 ) -> None:
     """Two projects that stage the same file, large or without a known path, both publish it."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree.MAX_BUFFERED_BYTES", 0)
     name_it_too(pypi, six)
     if is_large:
-        monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
+        monkeypatch.setattr("mirror_syncer.volume.tree.MIN_STAGED_BYTES", 0)
     else:
         pypi.faults.on_page().edit(hide_digests)
     await assert_both_publish(site, pypi)

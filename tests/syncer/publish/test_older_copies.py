@@ -126,7 +126,7 @@ async def test_project_with_reappeared_files_is_synced_in_the_same_run(
     await mirrored.sync()
     restore()
     monkeypatch.setattr(DueFeed, "_sources", sources_to_the_end)
-    monkeypatch.setattr("mirror_syncer.runs.dispatcher.collect", collect_late)
+    monkeypatch.setattr("mirror_syncer.runs.performer.collect", collect_late)
 
     await mirrored.sync()
 

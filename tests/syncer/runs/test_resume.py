@@ -42,7 +42,7 @@ Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGK
 
 IN_PUBLISH_FILE = """
 from mirror_syncer.volume import Incoming, tree
-tree._MIN_STAGED_BYTES, tree._MAX_BUFFERED_BYTES = 1_000, 0
+tree.MIN_STAGED_BYTES, tree.MAX_BUFFERED_BYTES = 1_000, 0
 Incoming.publish_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -209,8 +209,8 @@ async def test_complete_large_file_after_a_kill_is_not_downloaded_again(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file that was complete when the syncer was killed is hashed and not downloaded again."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 1_000)
-    monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree.MIN_STAGED_BYTES", 1_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree.MAX_BUFFERED_BYTES", 0)
     pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
     site.select("six")
     await run_killed_sync(site, dying=IN_PUBLISH_FILE)
