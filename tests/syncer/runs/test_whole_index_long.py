@@ -18,7 +18,7 @@ from syncer.site import Running, Site
 IN_MERGE = """
 from mirror_syncer.catalog import listing
 from mirror_syncer.catalog.listing import Listing
-listing.BATCH_ROWS = 1
+listing.LISTED_BATCH_ROWS = 1
 merge = Listing._merge
 def die(self, known, listed, new, **options):
     if "omega" in listed:
