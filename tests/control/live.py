@@ -27,7 +27,7 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do it there; wait for it here."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=20)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=60)
 
     def close(self) -> None:
         """End the thread."""

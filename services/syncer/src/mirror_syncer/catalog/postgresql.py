@@ -220,7 +220,6 @@ def cursor(connection: sa.Connection, *, streaming: bool = False) -> Iterator[An
     except psycopg.Error as error:
         if driver.closed:
             connection.invalidate(error)
-            connection.engine.dispose()  # the others of the pool are as dead, and each would fail a call of its own
         explain(error)
         raise
 
